@@ -1,0 +1,182 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person at the keyboard does, as functions: run a playbook, log in to a host, read a Secret.
+
+Everything here drives the same commands that the README names; nothing reaches into the roles.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+STAGED = REPOSITORY / ".build" / "collections"
+LAB = REPOSITORY / "tests" / "lab" / "bin" / "lab"
+
+_RECAP = re.compile(
+    r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
+    re.MULTILINE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One finished ansible-playbook run.
+
+    Attributes:
+        rc: exit status; negative when a signal ended it.
+        output: stdout and stderr together, as printed.
+        seconds: wall time.
+    """
+
+    rc: int
+    output: str
+    seconds: float
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Host name to the counts of its PLAY RECAP line; empty when the run was killed before it."""
+        return {
+            match["host"]: {key: int(match[key]) for key in ("ok", "changed", "unreachable", "failed")}
+            for match in _RECAP.finditer(self.output)
+        }
+
+    @property
+    def changed(self) -> int:
+        """Changed tasks over all hosts."""
+        return sum(counts["changed"] for counts in self.recap.values())
+
+    def changed_tasks(self) -> list[str]:
+        """The summary's lines of changed hosts and tasks, for a failure message."""
+        return self.output.rpartition("SUMMARY")[2].splitlines()[1:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """A lab by name and what a person does with it."""
+
+    name: str
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where ``lab up`` wrote this lab's inventory and key."""
+        return REPOSITORY / ".build" / "lab" / self.name
+
+    def lab(self, *arguments: str, timeout: float = 1800) -> None:
+        """Run the lab command; its output goes to this process's own.
+
+        Raises:
+            subprocess.CalledProcessError: the command failed.
+        """
+        subprocess.run([sys.executable, LAB, *arguments, "--name", self.name], check=True, timeout=timeout)
+
+    def playbook(
+        self,
+        playbook: str,
+        *arguments: str,
+        kill_after_changes: int | None = None,
+        quiet: bool = False,
+        timeout: float = 1800,
+        inventory: pathlib.Path | None = None,
+    ) -> Run:
+        """Run ``homelab.mlops.<playbook>`` over the lab's hosts and keep what it printed.
+
+        Args:
+            playbook: name without suffix, for example ``site``, or a path of a playbook.
+            arguments: further arguments of ansible-playbook.
+            kill_after_changes: SIGKILL the whole process group in the middle of the task that follows this many changes.
+            quiet: keep the output off the terminal.
+            timeout: seconds until the run is ended by force.
+            inventory: another inventory than the lab's own.
+        """
+        command = [
+            pathlib.Path(sys.executable).with_name("ansible-playbook"),
+            "-i",
+            inventory or self.folder / "inventory.yml",
+            playbook if playbook.endswith(".yml") else f"homelab.mlops.{playbook}",
+            *arguments,
+        ]
+        environment = os.environ | {
+            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(STAGED),
+            "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            cwd=REPOSITORY,
+            start_new_session=True,
+        )
+        lines = []
+        changes = 0
+
+        def end() -> None:
+            lines.append(f"ended by force after {timeout:.0f} s\n")
+            os.killpg(process.pid, signal.SIGKILL)
+
+        watchdog = threading.Timer(timeout, end)
+        watchdog.start()
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                if not quiet:
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+                changes += line.startswith("changed:")
+                if kill_after_changes is not None and changes >= kill_after_changes and line.startswith("TASK ["):
+                    time.sleep(0.7)
+                    os.killpg(process.pid, signal.SIGKILL)
+                    break
+            rc = process.wait()
+        finally:
+            watchdog.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return Run(rc, "".join(lines), time.monotonic() - started)
+
+    def ssh(self, host: str, *command: str, check: bool = True, timeout: float = 120) -> str:
+        """Run one command on a host as the person would, by ssh, and return its stdout.
+
+        Raises:
+            subprocess.CalledProcessError: it exited non-zero and ``check`` is set.
+        """
+        done = subprocess.run(
+            [sys.executable, LAB, "ssh", "--name", self.name, host, "--", *command],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode:
+            sys.stderr.write(done.stdout + done.stderr)
+            done.check_returncode()
+        return done.stdout
+
+    def kubectl(self, server: str, *arguments: str) -> str:
+        """``k3s kubectl`` on a server, as root."""
+        return self.ssh(server, "sudo", "k3s", "kubectl", *arguments)
+
+    def secret(self, server: str, namespace: str, name: str = "homelab-mlops") -> dict[str, str]:
+        """The decoded data of a Kubernetes Secret."""
+        document = json.loads(self.kubectl(server, "get", "secret", name, "--namespace", namespace, "--output", "json"))
+        return {key: base64.b64decode(value).decode() for key, value in document["data"].items()}
