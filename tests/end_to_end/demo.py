@@ -93,7 +93,7 @@ def print_summary(session: Session, phases: Phases, outcome: submit.Outcome, *, 
         lines += [
             *(f"  {label:<22} {urls[key]}" for label, key in (("web", "web"), ("API", "api"), ("files", "files"), ("S3", "s3"))),
             f"  {'log in as':<22} homelab; the password: tests/lab/bin/lab ssh --name {session.name} {ANCHOR} -- \\",
-            "      sudo k3s kubectl -n clearml get secret homelab-mlops -o \"jsonpath={.data.user_homelab_password}\" | base64 -d",
+            '      sudo k3s kubectl -n clearml get secret homelab-mlops -o "jsonpath={.data.user_homelab_password}" | base64 -d',
         ]
     lines += ["", *(f"  {line}" for line in outcome.lines()), ""]
     lines += [f"  {name:<52} {seconds:6.0f} s" for name, seconds in phases.took.items()]

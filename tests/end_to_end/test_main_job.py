@@ -28,9 +28,7 @@ def started(lab: Session, hosts: dict[str, list[str]]) -> dict[str, str]:
 
 def written_since_mark(lab: Session, host: str) -> list[str]:
     """Files and folders under the watched places whose content or metadata changed after ``mark``."""
-    found = lab.ssh(
-        host, "sudo", "find", *WATCHED, "-cnewer", "/var/tmp/mark", "-not", "-path", "*/__pycache__*", check=False
-    )
+    found = lab.ssh(host, "sudo", "find", *WATCHED, "-cnewer", "/var/tmp/mark", "-not", "-path", "*/__pycache__*", check=False)
     return sorted(found.split())
 
 
