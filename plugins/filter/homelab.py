@@ -1,0 +1,113 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters behind the role homelab: addresses, URLs, and the Secret of generated values."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import secrets
+import string
+
+from ansible.errors import AnsibleFilterError
+
+_LETTERS = string.ascii_letters
+_CHARACTERS = string.ascii_letters + string.digits
+_LENGTH = 32
+PLACEHOLDER = "placeholder-in-check-mode"
+
+
+def _is_address(text):
+    """Whether ``text`` is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def http_url(host, port, scheme="http"):
+    """The URL of ``host`` (name or address) and ``port``; the scheme's own port is left out.
+
+    Raises AnsibleFilterError when the host is empty, which means that the first server was never reached.
+    """
+    host = str(host)
+    if not host:
+        raise AnsibleFilterError("no address is known: reach the first server of k3s_servers, or set homelab_domain_address")
+    if ":" in host and _is_address(host):
+        host = f"[{host}]"
+    own = {"http": 80, "https": 443}.get(scheme)
+    return f"{scheme}://{host}" if int(port) == own else f"{scheme}://{host}:{int(port)}"
+
+
+def server_address(servers, name, configured="", connection=""):
+    """The address of server ``name``: what its inventory entry says, what it says itself, what the cluster says.
+
+    ``servers`` holds for each server that was reached what homelab.mlops.node_info returned of it. ``connection`` is its
+    ansible_host, used last and only when it is an address. Empty when nothing of all that is known.
+    """
+    if configured:
+        return str(configured)
+    for node in (servers.get(name) or {}).get("k3s", {}).get("nodes", []):
+        if node["name"] == name and node["address"]:
+            return node["address"]
+    if name in servers:
+        return servers[name]["address"]
+    for other in servers.values():
+        for node in other["k3s"]["nodes"]:
+            if node["name"] == name:
+                return node["address"]
+    return str(connection) if connection and _is_address(str(connection)) else ""
+
+
+def _decoded(stored):
+    """The values of a Secret's ``data`` as text."""
+    return {key: base64.b64decode(value).decode() for key, value in stored.items()}
+
+
+def _generated(length):
+    """Random letters and digits, a letter first, so that no shell, YAML or URL reads them as something else."""
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_CHARACTERS) for _unused in range(length - 1))
+
+
+def secret_values(stored, wanted, generate=True):
+    """All values of a Secret, as text: overrides first, then what is stored, then generated values for what is missing.
+
+    ``stored`` is the Secret's ``data``; ``wanted`` maps each key to ``length`` (characters) and ``override``. Without
+    ``generate`` the missing values are placeholders. Raises AnsibleFilterError for a length below 8.
+    """
+    values = _decoded(stored)
+    for key, want in wanted.items():
+        length = int(want.get("length") or _LENGTH)
+        if length < 8:
+            raise AnsibleFilterError(f"{key}: {length} characters are too few for a secret: 8 at least")
+        if want.get("override"):
+            values[key] = str(want["override"])
+        elif not values.get(key):
+            values[key] = _generated(length) if generate else PLACEHOLDER
+    return values
+
+
+def secret_differs(stored, wanted):
+    """Whether a key of ``wanted`` is missing in the Secret's ``data``, or overridden by another value."""
+    values = _decoded(stored)
+    return any(not values.get(key) or (want.get("override") and values[key] != str(want["override"])) for key, want in wanted.items())
+
+
+def secret_data(values):
+    """``values`` as the ``data`` of a Secret."""
+    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+
+
+class FilterModule:
+    """Filters of the role homelab."""
+
+    def filters(self):
+        return {
+            "http_url": http_url,
+            "secret_data": secret_data,
+            "secret_differs": secret_differs,
+            "secret_values": secret_values,
+            "server_address": server_address,
+        }

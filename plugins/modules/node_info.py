@@ -1,0 +1,279 @@
+#!/usr/bin/python
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+short_description: What a machine is and what K3s runs on it
+version_added: 0.1.0
+description:
+  - Reads in one step what the roles need to know of a machine before they change it.
+  - Changes nothing and reaches nothing outside the machine.
+author:
+  - homelab.mlops contributors (@homelab-mlops)
+attributes:
+  check_mode:
+    description: Can run in check mode and return what it would return otherwise.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed.
+    support: none
+    details: Nothing is changed.
+options:
+  cluster:
+    description:
+      - Whether to ask the Kubernetes API of this machine for readiness and nodes.
+      - It is asked only where the K3s server is running.
+    type: bool
+    default: false
+  disks:
+    description: Folders whose free space is measured. For a folder that does not exist yet, its nearest parent is.
+    type: list
+    elements: path
+    default: []
+  ports:
+    description: TCP ports of which it is read whether something listens on them.
+    type: list
+    elements: int
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Look at the machine
+  homelab.mlops.node_info:
+    cluster: true
+    disks: [/, /var/lib/rancher]
+    ports: [6443, 10250]
+  register: machine
+"""
+
+RETURN = r"""
+node:
+  description: What was read.
+  returned: success
+  type: dict
+  contains:
+    hostname:
+      description: Name of the machine.
+      type: str
+      sample: node-01
+    machine_id:
+      description: Content of C(/etc/machine-id); empty when there is none.
+      type: str
+    architecture:
+      description: As C(uname -m) says.
+      type: str
+      sample: x86_64
+    python:
+      description: Version of the Python that ran this module.
+      type: str
+      sample: 3.11.2
+    os:
+      description: C(id), C(version) and C(name) from C(/etc/os-release).
+      type: dict
+      sample: {id: debian, version: "12", name: Debian GNU/Linux 12 (bookworm)}
+    systemd:
+      description: Whether systemd is the init process.
+      type: bool
+    root:
+      description: Whether the module ran as root.
+      type: bool
+    cgroup:
+      description: Version of the control groups, V(1) or V(2).
+      type: int
+    memory_bytes:
+      description: Memory in bytes.
+      type: int
+    swap_bytes:
+      description: Swap space in bytes.
+      type: int
+    address:
+      description: Address that packets to the default route carry; empty without one.
+      type: str
+      sample: 192.168.1.11
+    epoch:
+      description: The machine's clock, in seconds since 1970.
+      type: float
+    disks:
+      description: For each folder C(free_bytes), C(total_bytes) and the existing C(folder) that was measured.
+      type: dict
+    listening:
+      description: Those of the ports in O(ports) on which something listens.
+      type: list
+      elements: int
+    k3s:
+      description:
+        - K3s on this machine, with C(version) (of the installed binary, empty without one), C(server) and C(agent) (state of the
+          unit as systemd names it, empty without a unit), C(data) (whether there is a server's data), C(images) (names of
+          image archives), C(ready) (whether the API answers that it is ready) and C(nodes) (C(name), C(address), C(ready), C(version)).
+      type: dict
+"""
+
+import glob
+import json
+import os
+import platform
+import socket
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+K3S = "/usr/local/bin/k3s"
+DATA = "/var/lib/rancher/k3s"
+API_SECONDS = 10
+
+
+def os_release(text):
+    """The three fields of os-release (man 5 os-release) that the roles use."""
+    fields = {}
+    for line in text.splitlines():
+        key, sep, value = line.partition("=")
+        if sep:
+            fields[key.strip()] = value.strip().strip("\"'")
+    return {
+        "id": fields.get("ID", ""),
+        "version": fields.get("VERSION_ID", ""),
+        "name": fields.get("PRETTY_NAME", fields.get("NAME", "")),
+    }
+
+
+def meminfo(text):
+    """Memory and swap in bytes from /proc/meminfo, whose numbers are in KiB (man 5 proc)."""
+    kib = {}
+    for line in text.splitlines():
+        key, sep, value = line.partition(":")
+        if sep and value.split():
+            kib[key] = int(value.split()[0])
+    return kib.get("MemTotal", 0) * 1024, kib.get("SwapTotal", 0) * 1024
+
+
+def listening_ports(tables):
+    """Ports in state 0A (listening) from the texts of /proc/net/tcp and tcp6 (kernel: networking/proc_net_tcp)."""
+    ports = set()
+    for table in tables:
+        for line in table.splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 3 and fields[3] == "0A":
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
+
+
+def nodes_of(text):
+    """Name, internal address, readiness and kubelet version of each node in the answer of `kubectl get nodes -o json`."""
+    nodes = []
+    for item in json.loads(text)["items"]:
+        status = item.get("status", {})
+        addresses = [one["address"] for one in status.get("addresses", []) if one["type"] == "InternalIP"]
+        nodes.append(
+            {
+                "name": item["metadata"]["name"],
+                "address": addresses[0] if addresses else "",
+                "ready": any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", [])),
+                "version": status.get("nodeInfo", {}).get("kubeletVersion", ""),
+            }
+        )
+    return nodes
+
+
+def read(path):
+    """The text of a file; empty when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def own_address():
+    """The address that a packet to the default route would carry: a UDP socket is connected, nothing is sent."""
+    for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((target, 9))
+            except OSError:
+                continue
+            return probe.getsockname()[0]
+    return ""
+
+
+def disk(path):
+    """Space of the file system that `path` is or will be on."""
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    state = os.statvfs(folder)
+    return {"folder": folder, "free_bytes": state.f_bavail * state.f_frsize, "total_bytes": state.f_blocks * state.f_frsize}
+
+
+def unit_state(module, unit):
+    """ActiveState of a unit; empty when systemd does not know it."""
+    systemctl = module.get_bin_path("systemctl")
+    if not systemctl:
+        return ""
+    _rc, out, _err = module.run_command([systemctl, "show", "-p", "LoadState,ActiveState", unit])
+    fields = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    return fields.get("ActiveState", "") if fields.get("LoadState") == "loaded" else ""
+
+
+def k3s(module):
+    """What is installed and running of K3s."""
+    found = {
+        "version": "",
+        "server": unit_state(module, "k3s.service"),
+        "agent": unit_state(module, "k3s-agent.service"),
+        "data": os.path.isdir(os.path.join(DATA, "server/db")),
+        "images": sorted(os.path.basename(path) for path in glob.glob(os.path.join(DATA, "agent/images/*"))),
+        "ready": False,
+        "nodes": [],
+    }
+    if os.access(K3S, os.X_OK):
+        rc, out, _err = module.run_command([K3S, "--version"])
+        # The first line reads: k3s version v1.34.1+k3s1 (24fc436e)
+        words = out.split()
+        if rc == 0 and words[:2] == ["k3s", "version"] and len(words) > 2:
+            found["version"] = words[2]
+    if module.params["cluster"] and found["version"] and found["server"] == "active":
+        kubectl = [K3S, "kubectl", f"--request-timeout={API_SECONDS}s", "get"]
+        rc, out, _err = module.run_command([*kubectl, "--raw=/readyz"])
+        found["ready"] = rc == 0 and out.strip() == "ok"
+        if found["ready"]:
+            rc, out, _err = module.run_command([*kubectl, "nodes", "-o", "json"])
+            found["nodes"] = nodes_of(out) if rc == 0 else []
+    return found
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "cluster": {"type": "bool", "default": False},
+            "disks": {"type": "list", "elements": "path", "default": []},
+            "ports": {"type": "list", "elements": "int", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    memory, swap = meminfo(read("/proc/meminfo"))
+    busy = listening_ports([read("/proc/net/tcp"), read("/proc/net/tcp6")])
+    node = {
+        "hostname": platform.node(),
+        "machine_id": read("/etc/machine-id").strip(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "os": os_release(read("/etc/os-release")),
+        "systemd": os.path.isdir("/run/systemd/system"),
+        "root": os.geteuid() == 0,
+        "cgroup": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "memory_bytes": memory,
+        "swap_bytes": swap,
+        "address": own_address(),
+        "epoch": time.time(),
+        "disks": {path: disk(path) for path in module.params["disks"]},
+        "listening": sorted(set(module.params["ports"]) & busy),
+        "k3s": k3s(module),
+    }
+    module.exit_json(changed=False, node=node)
+
+
+if __name__ == "__main__":
+    main()
