@@ -1,0 +1,240 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import ADMIN, ClearMLServer, break_off, on_endpoint, send
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
+
+READS = {"auth.get_credentials", "auth.login", "users.get_all"}
+
+
+@pytest.fixture
+def server():
+    with ClearMLServer() as running:
+        yield running
+
+
+def credentials(server, check=False, stored=None, **options):
+    if stored:
+        options.update(stored_access_key=stored[0], stored_secret_key=stored[1])
+    return run("clearml_credentials", check=check, **dict(server.connection, label=options.pop("label", "worker-a"), **options))
+
+
+def pair_of(result):
+    return (result["credentials"]["access_key"], result["credentials"]["secret_key"])
+
+
+def test_the_first_pair(server):
+    forecast = credentials(server, check=True)
+    assert (forecast["changed"], forecast["created"], forecast["access_key"]) == (True, True, None)
+    assert "credentials" not in forecast
+    assert forecast["diff"]["after"]["access_keys"] == ["(a new key)"]
+    assert set(server.called()) <= READS
+
+    made = credentials(server)
+    assert (made["changed"], made["created"], made["reason"], made["stored_pair_works"]) == (True, True, "no pair is stored", None)
+    assert server.keys("worker-a") == [made["access_key"]]
+    assert made["diff"] == {
+        "before": {"label": "worker-a", "access_keys": []},
+        "after": {"label": "worker-a", "access_keys": [made["access_key"]]},
+    }
+    assert made["credentials"]["secret_key"] not in str(made["diff"])
+    # it was seen to work: the last login was made with the new pair
+    assert [call[2] for call in server.calls if call[0] == "auth.login"] == [made["access_key"]]
+
+
+def test_a_stored_pair_that_works_stays(server):
+    stored = server.add_credential("worker-a")
+    for check in (True, False):
+        same = credentials(server, check=check, stored=stored)
+        assert (same["changed"], same["created"], same["stored_pair_works"]) == (False, False, True)
+        assert same["access_key"] == stored[0]
+        assert "credentials" not in same
+        assert stored[1] not in same.text
+    assert set(server.called()) <= READS
+    assert len(server.calls) == 4
+
+
+def test_a_stored_pair_that_is_refused_is_replaced_and_revoked_last(server):
+    stored = server.add_credential("worker-a")
+    broken = (stored[0], "no-longer-the-secret")
+    forecast = credentials(server, check=True, stored=broken)
+    assert (forecast["changed"], forecast["revoked"]) == (True, [stored[0]])
+    assert server.keys("worker-a") == [stored[0]]
+
+    made = credentials(server, stored=broken)
+    assert (made["reason"], made["stored_pair_works"]) == ("the stored pair is not accepted", False)
+    assert made["revoked"] == [stored[0]]
+    assert server.keys("worker-a") == [made["access_key"]]
+    writes = [call[0] for call in server.calls[-5:]]
+    assert writes.index("auth.create_credentials") < writes.index("auth.revoke_credentials")
+    assert server.calls[-2][0] == "auth.login"
+    assert server.calls[-2][2] == made["access_key"]
+
+    assert credentials(server, stored=pair_of(made))["changed"] is False
+
+
+def test_a_lost_pair_is_replaced(server):
+    old = server.add_credential("worker-a")
+    made = credentials(server)
+    assert made["revoked"] == [old[0]]
+    assert server.keys("worker-a") == [made["access_key"]]
+
+
+def test_rotation(server):
+    stored = server.add_credential("worker-a")
+    assert credentials(server, check=True, stored=stored, rotate="always")["changed"] is True
+    assert server.keys("worker-a") == [stored[0]]
+    made = credentials(server, stored=stored, rotate="always")
+    assert (made["reason"], made["revoked"]) == ("rotation was asked for", [stored[0]])
+    again = credentials(server, stored=pair_of(made), rotate="always")
+    assert again["changed"] is True
+    assert server.keys("worker-a") == [again["access_key"]]
+
+
+def test_duplicates_are_reported_and_removed_on_request(server):
+    stored = server.add_credential("worker-a")
+    other = server.add_credential("worker-a")
+    kept = credentials(server, stored=stored)
+    assert (kept["changed"], kept["duplicates"]) == (False, [other[0]])
+    assert other[0] in kept["warnings"][0]
+
+    forecast = credentials(server, check=True, stored=stored, remove_duplicates=True)
+    assert (forecast["changed"], forecast["revoked"]) == (True, [other[0]])
+    assert len(server.keys("worker-a")) == 2
+    done = credentials(server, stored=stored, remove_duplicates=True)
+    assert (done["changed"], done["created"], done["duplicates"]) == (True, False, [])
+    assert server.keys("worker-a") == [stored[0]]
+
+
+def test_without_a_pair_several_with_the_label_are_left_alone(server):
+    first, second = server.add_credential("worker-a"), server.add_credential("worker-a")
+    made = credentials(server)
+    assert made["revoked"] == []
+    assert made["duplicates"] == [first[0], second[0]]
+    assert credentials(server, stored=pair_of(made), remove_duplicates=True)["revoked"] == [first[0], second[0]]
+
+
+def test_a_pair_with_another_label_gets_this_one(server):
+    stored = server.add_credential("by hand")
+    forecast = credentials(server, check=True, stored=stored)
+    assert (forecast["changed"], forecast["created"]) == (True, False)
+    done = credentials(server, stored=stored)
+    assert (done["changed"], done["created"], done["access_key"]) == (True, False, stored[0])
+    assert done["diff"] == forecast["diff"]
+    assert server.keys("worker-a") == [stored[0]]
+    assert credentials(server, stored=stored)["changed"] is False
+
+
+def test_a_pair_of_another_user_is_not_taken(server):
+    foreign = server.add_credential("worker-a", user="u-bob")
+    made = credentials(server, stored=foreign)
+    assert (made["created"], made["reason"], made["revoked"]) == (True, "the stored pair belongs to another user", [])
+    assert foreign[0] in server.keys("worker-a")
+
+
+@pytest.mark.parametrize("user", ["Alice", "u-alice"])
+def test_for_another_user(server, user):
+    made = credentials(server, user=user)
+    assert made["user_id"] == "u-alice"
+    assert [entry["user"] for entry in server.credentials if entry["access_key"] == made["access_key"]] == ["u-alice"]
+    create = next(call for call in server.calls if call[0] == "auth.create_credentials")
+    assert create[2:] == (ADMIN[0], "u-alice")
+    login = next(call for call in server.calls if call[0] == "auth.login")
+    assert login[2:] == (made["access_key"], None)
+    assert credentials(server, user=user, stored=pair_of(made))["changed"] is False
+
+
+def test_an_unknown_user(server):
+    assert credentials(server, user="nobody")["msg"] == "no ClearML user has the id or the name 'nobody'; there are: Alice, Bob"
+    assert "auth.create_credentials" not in server.called()
+
+
+def test_absent(server):
+    server.add_credential("worker-a")
+    server.add_credential("worker-a")
+    keep = server.add_credential("worker-b")
+    forecast = credentials(server, check=True, state="absent")
+    assert (forecast["changed"], len(forecast["revoked"])) == (True, 2)
+    assert len(server.keys("worker-a")) == 2
+    done = credentials(server, state="absent")
+    assert done["diff"] == forecast["diff"]
+    assert server.keys("worker-a") == []
+    assert server.keys("worker-b") == [keep[0]]
+    again = credentials(server, state="absent")
+    assert (again["changed"], again["revoked"], again["reason"]) == (False, [], "there is none")
+
+
+def test_the_pair_of_the_connection_is_never_revoked(server):
+    server.credentials[0]["label"] = "worker-a"
+    for options in ({"state": "absent"}, {"rotate": "always"}):
+        refused = credentials(server, **options)
+        assert "is the one that this connection uses" in refused["msg"]
+    assert server.keys("worker-a") == [ADMIN[0]]
+
+
+def test_an_outage_does_not_look_like_a_wrong_pair(server):
+    stored = server.add_credential("worker-a")
+
+    def html(handler, endpoint):
+        send(handler, 500, b"<html>", "text/html")
+        return True
+
+    on_endpoint(server, "auth.login", html)
+    refused = credentials(server, stored=stored)
+    assert refused["failed"] is True
+    assert server.keys("worker-a") == [stored[0]]
+
+
+def test_a_creation_whose_answer_is_lost_leaves_one_pair(server):
+    def create_and_break(handler, endpoint):
+        server.auth_create_credentials({"label": "worker-a"}, "u-admin")
+        break_off(handler)
+        return True
+
+    on_endpoint(server, "auth.create_credentials", create_and_break)
+    made = credentials(server)
+    assert server.keys("worker-a") == [made["access_key"]]
+
+
+def test_a_failed_revocation_does_not_lose_the_new_pair(server):
+    stored = server.add_credential("worker-a")
+
+    def html(handler, endpoint):
+        send(handler, 500, b"<html>", "text/html")
+        return True
+
+    on_endpoint(server, "auth.revoke_credentials", html)
+    made = credentials(server, stored=(stored[0], "wrong"))
+    assert made["failed"] is False
+    assert made["credentials"]["access_key"] == made["access_key"]
+    assert made["revoked"] == []
+    assert "was not revoked" in made["warnings"][0]
+    assert sorted(made["diff"]["after"]["access_keys"]) == sorted(server.keys("worker-a"))
+
+
+@pytest.mark.parametrize("label", [" a", "a\nb", "", "x" * 256])
+def test_labels_a_person_would_regret(server, label):
+    assert credentials(server, label=label)["failed"] is True
+    assert server.calls == []
+
+
+def test_a_protected_identity_says_what_to_do(server):
+    recorded = {"text": None}
+
+    def refuse(handler, endpoint):
+        import json
+
+        from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import RECORDED
+
+        recorded["text"] = RECORDED["auth.create_credentials: with a label"]
+        send(handler, recorded["text"]["status"], json.dumps(recorded["text"]["body"]).encode(), "application/json")
+        return True
+
+    on_endpoint(server, "auth.create_credentials", refuse)
+    refused = credentials(server)
+    assert (refused["result_code"], refused["result_subcode"]) == (400, 301)
+    assert "name one with the option user" in refused["msg"]

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small ClearML API server in this process, over real HTTP.
+
+It keeps queues and credentials in memory and answers with the envelopes and refusals that were recorded from a real
+apiserver 2.3.0 (recorded.json). Faults can be put in front of calls.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import http.server
+import json
+import os
+import re
+import threading
+import uuid
+
+RECORDED_FILE = os.path.join(os.path.dirname(__file__), "recorded.json")
+
+with open(RECORDED_FILE, encoding="utf-8") as _file:
+    RECORDED = json.load(_file)
+
+ADMIN = ("ADMINKEY", "admin-secret")
+
+
+class Refusal(Exception):
+    """A recorded refusal that the server gives."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+
+class ClearMLServer(object):
+    """Use as a context manager; `url` is its address.
+
+    :ivar calls: list of (endpoint, body, access key, impersonated user) in the order of arrival
+    :ivar queues: list of dicts as `queues.get_all` gives them
+    :ivar credentials: list of dicts user, access_key, secret_key, label
+    :ivar faults: list of functions that are called with (handler, endpoint) and return True once they answered
+    """
+
+    def __init__(self, api_version="2.34"):
+        self.api_version = api_version
+        self.calls = []
+        self.queues = []
+        self.users = [{"id": "u-alice", "name": "Alice"}, {"id": "u-bob", "name": "Bob"}]
+        self.credentials = [{"user": "u-admin", "access_key": ADMIN[0], "secret_key": ADMIN[1]}]
+        self.workers = []
+        self.made = 0
+        self.faults = []
+        self.lock = threading.Lock()
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                server.handle(self)
+
+            def log_message(self, format, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = "http://127.0.0.1:%d" % self.http.server_address[1]
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join(5)
+
+    @property
+    def connection(self):
+        """Options of a module that connect to this server."""
+        return {"api_url": self.url, "access_key": ADMIN[0], "secret_key": ADMIN[1], "timeout_seconds": 5}
+
+    def called(self):
+        """Names of the endpoints in the order of their calls."""
+        return [call[0] for call in self.calls]
+
+    def add_queue(self, name, tasks=(), **fields):
+        """Puts a queue there; returns its id."""
+        queue = {"id": uuid.uuid4().hex, "name": name, "tags": [], "system_tags": [], "metadata": {}}
+        queue["entries"] = [{"task": task, "added": "2026-11-21T00:25:10.696000+00:00"} for task in tasks]
+        queue.update(fields)
+        self.queues.append(queue)
+        return queue["id"]
+
+    def add_credential(self, label, user="u-admin", access_key=None):
+        """Puts a credential there; returns its pair."""
+        self.made += 1
+        pair = (access_key or "KEY%d" % self.made, "secret-number-%d" % self.made)
+        self.credentials.append({"user": user, "access_key": pair[0], "secret_key": pair[1], "label": label})
+        return pair
+
+    def keys(self, label):
+        """Keys with a label."""
+        return [entry["access_key"] for entry in self.credentials if entry.get("label") == label]
+
+    def handle(self, handler):
+        endpoint = handler.path.lstrip("/")
+        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        scheme, unused, encoded = (handler.headers.get("Authorization") or "").partition(" ")
+        pair = tuple(base64.b64decode(encoded).decode().split(":", 1)) if scheme == "Basic" else (None, None)
+        impersonated = handler.headers.get("X-Clearml-Impersonate-As")
+        with self.lock:
+            self.calls.append((endpoint, body, pair[0], impersonated))
+            fault = self.faults[0] if self.faults else None
+            if fault is not None and fault(handler, endpoint):
+                return
+            try:
+                answer, status = self.answer(endpoint, body, pair, impersonated), 200
+                envelope = {"meta": {"result_code": 200, "result_subcode": 0, "result_msg": "OK"}, "data": answer}
+            except Refusal as refusal:
+                recorded = copy.deepcopy(RECORDED[refusal.name])
+                envelope, status = recorded["body"], recorded["status"]
+        envelope["meta"]["endpoint"] = {"name": endpoint, "requested_version": self.api_version, "actual_version": "2.4"}
+        send(handler, status, json.dumps(envelope).encode(), "application/json")
+
+    def answer(self, endpoint, body, pair, impersonated):
+        user = next((e["user"] for e in self.credentials if (e["access_key"], e["secret_key"]) == pair), None)
+        if user is None:
+            raise Refusal("queues.create: no auth" if pair[0] is None else "auth.login: revoked API key")
+        if impersonated and user != "u-admin":
+            raise Refusal("_impersonation: user tries to impersonate")
+        method = getattr(self, endpoint.replace(".", "_"), None)
+        if method is None:
+            raise Refusal("_paths-and-versions: unknown endpoint")
+        return method(body, impersonated or user)
+
+    def auth_login(self, body, user):
+        return {"token": "a-token"}
+
+    def auth_get_credentials(self, body, user):
+        mine = [entry for entry in self.credentials if entry["user"] == user]
+        return {"credentials": [{key: e[key] for key in ("access_key", "label") if e.get(key) is not None} for e in mine]}
+
+    def auth_create_credentials(self, body, user):
+        pair = self.add_credential(body["label"], user=user, access_key="NEW%d" % self.made)
+        return {"credentials": {"access_key": pair[0], "secret_key": pair[1], "label": body["label"]}}
+
+    def auth_edit_credentials(self, body, user):
+        for entry in self.credentials:
+            if entry["access_key"] == body["access_key"]:
+                entry["label"] = body.get("label")
+        return {"updated": 1}
+
+    def auth_revoke_credentials(self, body, user):
+        left = [e for e in self.credentials if (e["user"], e["access_key"]) != (user, body["access_key"])]
+        if len(left) == len(self.credentials):
+            raise Refusal("auth.revoke_credentials: again")
+        self.credentials = left
+        return {"revoked": 1}
+
+    def users_get_all(self, body, user):
+        return {"users": self.users}
+
+    def queues_get_all(self, body, user):
+        pattern = re.compile(body.get("name", ""))
+        found = [copy.deepcopy(queue) for queue in self.queues if pattern.search(queue["name"])]
+        for queue in found:
+            queue["entries"] = queue["entries"][: body.get("max_task_entries")]
+        return {"queues": found}
+
+    def queues_get_all_ex(self, body, user):
+        found = self.queues_get_all(body, user)["queues"]
+        for queue in found:
+            queue["entries"] = [dict(entry, task={"id": entry["task"], "name": "task"}) for entry in queue["entries"]]
+            queue.setdefault("workers", [])
+        return {"queues": found}
+
+    def queues_create(self, body, user):
+        if len(body["name"].strip()) < 3:
+            raise Refusal("queues.create: 2 chars")
+        if any(queue["name"] == body["name"] for queue in self.queues):
+            raise Refusal("queues.create: duplicate")
+        return {"id": self.add_queue(**body)}
+
+    def queues_update(self, body, user):
+        for queue in self.queues:
+            if queue["id"] == body["queue"]:
+                queue.update({key: value for key, value in body.items() if key != "queue"})
+                return {"updated": 1, "fields": {}}
+        raise Refusal("queues.update: unknown queue")
+
+    def queues_delete(self, body, user):
+        for queue in self.queues:
+            if queue["id"] == body["queue"]:
+                if queue["entries"] and not body.get("force"):
+                    raise Refusal("queues.delete: not empty, no force")
+                self.queues.remove(queue)
+                return {"deleted": 1}
+        raise Refusal("queues.delete: already deleted")
+
+    def workers_get_all(self, body, user):
+        return {"workers": self.workers}
+
+
+def send(handler, status, content, kind, headers=()):
+    """One whole HTTP answer."""
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(content)))
+    for name, value in headers:
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def break_off(handler):
+    """Closes the connection without an answer."""
+    handler.close_connection = True
+    handler.connection.close()
+
+
+def times(server, count, fault):
+    """Puts a fault in front of the next `count` calls."""
+    left = [count]
+
+    def once(handler, endpoint):
+        left[0] -= 1
+        if left[0] <= 0:
+            server.faults.pop(0)
+        return fault(handler, endpoint)
+
+    server.faults.append(once)
+
+
+def on_endpoint(server, name, fault):
+    """Puts a fault in front of the next call of one endpoint; others pass."""
+
+    def when(handler, endpoint):
+        if endpoint != name:
+            return False
+        server.faults.remove(when)
+        return fault(handler, endpoint)
+
+    server.faults.append(when)
