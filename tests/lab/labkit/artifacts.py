@@ -1,0 +1,196 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artifact server: what the roles download, in the layout of its publishers, on the lab network's gateway."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from .podman import LabError
+
+# Requests below this path get the same files, but every file named k3s has one byte changed.
+TAMPERED = "/tampered"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """The folder that is served, and what the inventory says about it."""
+
+    root: pathlib.Path
+    images_checksum: str = ""
+
+    def variables(self, url: str) -> dict:
+        """Role variables that point every download to the server at ``url``."""
+        return {
+            "k3s_base_url": f"{url}/k3s/releases/download",
+            "k3s_airgap_images": True,
+            "k3s_extra_image_archives": [
+                {"url": f"{url}/images/homelab-mlops-images-amd64.tar.zst", "checksum": f"sha256:{self.images_checksum}"}
+            ],
+            "admin_tools_helm_base_url": f"{url}/helm",
+            "clearml_server_chart_repository_url": f"{url}/charts",
+        }
+
+
+def tree(root: pathlib.Path) -> Tree:
+    """Fill the folder that the server of a lab serves; what is big is linked from the cache."""
+    if root.exists():
+        shutil.rmtree(root)
+    root.mkdir(parents=True)
+    return Tree(root)
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Static files; nothing is listed, every request is logged as one JSON line."""
+
+    protocol_version = "HTTP/1.1"
+    log: pathlib.Path
+
+    def list_directory(self, path):  # noqa: ARG002 - the base class's signature
+        self.send_error(404)
+
+    def send_head(self):
+        if self.path.startswith(f"{TAMPERED}/"):
+            self.path = self.path.removeprefix(TAMPERED)
+            if pathlib.Path(self.translate_path(self.path)).name == "k3s":
+                return self._tampered(self.translate_path(self.path))
+        return super().send_head()
+
+    def _tampered(self, path: str):
+        """The file with its last byte changed, from memory: its checksum is wrong, its size right."""
+        import io
+
+        try:
+            data = bytearray(pathlib.Path(path).read_bytes())
+        except OSError:
+            self.send_error(404)
+            return None
+        data[-1] ^= 1
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return io.BytesIO(data)
+
+    def log_request(self, code="-", size="-"):  # noqa: ARG002
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "client": self.client_address[0],
+            "method": self.command,
+            "path": self.requestline.split(" ")[1] if " " in self.requestline else self.requestline,
+            "status": int(code),
+        }
+        with self.log.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line) + "\n")
+
+    def log_message(self, format, *args):  # noqa: A002
+        """Nothing besides the request log."""
+
+
+def serve(folder: pathlib.Path, address: str, port: int) -> None:
+    """Serve ``folder/www`` until SIGTERM or until the folder is gone; writes ``folder/artifacts.port`` once it listens."""
+    handler = type("LabHandler", (Handler,), {"log": folder / "access.log"})
+    bound = functools.partial(handler, directory=str(folder / "www"))
+    try:
+        server = http.server.ThreadingHTTPServer((address, port), bound)
+    except OSError:
+        server = http.server.ThreadingHTTPServer((address, 0), bound)
+    server.daemon_threads = True
+
+    def watch() -> None:
+        while folder.is_dir():
+            time.sleep(5)
+        server.shutdown()
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
+    (folder / "artifacts.port").write_text(f"{server.server_address[1]}\n", encoding="utf-8")
+    server.serve_forever(poll_interval=1)
+
+
+def start(folder: pathlib.Path, address: str, port: int) -> dict:
+    """Start the server of a lab in the background.
+
+    Args:
+        folder: the lab's state folder.
+        address: where to listen.
+        port: a wish, 0 for none; another one is taken when it is not free.
+
+    Returns:
+        address, port, pid and start time (clock ticks since boot) of the server.
+
+    Raises:
+        LabError: it does not listen within ten seconds.
+    """
+    mark = folder / "artifacts.port"
+    mark.unlink(missing_ok=True)
+    with (folder / "artifacts.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labkit.artifacts", folder, address, str(port)],
+            cwd=pathlib.Path(__file__).resolve().parents[1],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return {
+                "address": address,
+                "port": int(mark.read_text(encoding="utf-8")),
+                "pid": process.pid,
+                "started": _start_time(process.pid),
+            }
+        time.sleep(0.05)
+    raise LabError(f"the artifact server did not start: see {folder / 'artifacts.log'}")
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22 of /proc/PID/stat (proc_pid_stat(5)): tells a process from a later one with the same number."""
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def alive(server: dict | None) -> bool:
+    """Whether the server that ``start`` described still runs."""
+    return bool(server) and _start_time(server["pid"]) == server["started"]
+
+
+def stop(server: dict | None) -> None:
+    """End the server that ``start`` described, if it still runs."""
+    if alive(server):
+        os.kill(server["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while alive(server) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def url(server: dict) -> str:
+    """Base URL of the server."""
+    return f"http://{server['address']}:{server['port']}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    options = parser.parse_args()
+    serve(options.folder, options.address, options.port)
