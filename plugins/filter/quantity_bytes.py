@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 
@@ -61,7 +62,7 @@ def quantity_bytes(value: str | int) -> int:
         number *= _DECIMAL[suffix]
     elif suffix:
         number = number.scaleb(int(suffix[1:]))
-    return int(-(-number // 1))
+    return math.ceil(number)
 
 
 class FilterModule:
