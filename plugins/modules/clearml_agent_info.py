@@ -138,7 +138,7 @@ def listing(path):
 def names_in(entries, prefix, suffix):
     """What stands between prefix and suffix in those entries that have both and something in between."""
     return {
-        entry[len(prefix):len(entry) - len(suffix)]
+        entry[len(prefix) : len(entry) - len(suffix)]
         for entry in entries
         if entry.startswith(prefix) and entry.endswith(suffix) and len(entry) > len(prefix) + len(suffix)
     }
@@ -194,7 +194,7 @@ def describe(name, unit, properties, configured, enabled, drain):
     active = properties.get("ActiveState") in ("active", "activating", "reloading", "deactivating")
     status = properties.get("StatusText", "") if active else ""
     processes = len(processes_of(properties.get("ControlGroup", "")) - {pid}) if active else 0
-    task = status[len("running "):] if status.startswith("running ") else ""
+    task = status[len("running ") :] if status.startswith("running ") else ""
     started_hash = value_of(started_environment(pid), HASH) if active and pid else ""
     configured_hash = value_of(configured or [], HASH)
     return {
@@ -233,9 +233,7 @@ class Systemd:
 
     def properties(self, unit):
         """The properties of a unit, as a dict of strings; also for a unit that does not exist."""
-        _rc, out, _err = self._module.run_command(
-            [self._systemctl, "show", unit, "--property", ",".join(PROPERTIES)], check_rc=True
-        )
+        _rc, out, _err = self._module.run_command([self._systemctl, "show", unit, "--property", ",".join(PROPERTIES)], check_rc=True)
         return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
 
@@ -262,9 +260,7 @@ def main():
             if name in configured:
                 lines = read_bytes(os.path.join(config_dir, name + ".env")).decode("utf-8", "replace").splitlines()
             instances.append(
-                describe(
-                    name, unit, systemd.properties(unit), lines, name in enabled, drain_of(os.path.join(drain_dir, name + ".drain"))
-                )
+                describe(name, unit, systemd.properties(unit), lines, name in enabled, drain_of(os.path.join(drain_dir, name + ".drain")))
             )
     except PermissionError as error:
         module.fail_json(msg="cannot read %s: run with become: true" % error.filename)
