@@ -30,11 +30,11 @@ def _is_address(text):
 def http_url(host, port, scheme="http"):
     """The URL of ``host`` (name or address) and ``port``; the scheme's own port is left out.
 
-    Raises AnsibleFilterError when the host is empty, which means that the first server was never reached.
+    Empty without a host: before the cluster was looked for, the address of the first server is not known.
     """
     host = str(host)
     if not host:
-        raise AnsibleFilterError("no address is known: reach the first server of k3s_servers, or set homelab_domain_address")
+        return ""
     if ":" in host and _is_address(host):
         host = f"[{host}]"
     own = {"http": 80, "https": 443}.get(scheme)
