@@ -65,11 +65,9 @@ class ScriptedServer(object):
             def answer(self):
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 scripted.calls.append((self.command, self.path))
-                for method, part, status, code, message in scripted.answers:
-                    if method == self.command and part in self.path:
-                        break
-                else:
-                    raise AssertionError("unexpected request %s %s" % (self.command, self.path))
+                fitting = [answer for answer in scripted.answers if answer[0] == self.command and answer[1] in self.path]
+                assert fitting, "unexpected request %s %s" % (self.command, self.path)
+                status, code, message = fitting[0][2:]
                 body = (ERROR % (code, message)).encode() if code and self.command != "HEAD" else b""
                 self.send_response(status)
                 self.send_header("Content-Type", "application/xml")

@@ -1,0 +1,172 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MinIO's own users and policies, through the Python package `minio`.
+
+Seen with MinIO RELEASE.2025-09-07: answers are JSON texts; a missing user is XMinioAdminNoSuchUser, a missing policy
+XMinioAdminNoSuchPolicy; attaching what is attached is XMinioAdminPolicyChangeAlreadyApplied; adding a user who exists
+sets its secret and enables it; policies of a disabled user cannot be changed (the server says that there is no such
+user); a secret cannot be read back.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+
+from ansible_collections.homelab.mlops.plugins.module_utils.s3 import policy as policies
+from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
+    AccessDenied,
+    MissingLibrary,
+    NotFound,
+    S3Error,
+    Unreachable,
+    WrongKey,
+)
+
+try:
+    import certifi
+    import urllib3
+    from minio import Minio
+    from minio.credentials import StaticProvider
+    from minio.error import MinioAdminException
+    from minio.error import S3Error as MinioS3Error
+    from minio.error import ServerError
+    from minio.minioadmin import MinioAdmin
+except ImportError:
+    MINIO_TRACEBACK = traceback.format_exc()
+else:
+    MINIO_TRACEBACK = None
+
+ALREADY_APPLIED = "XMinioAdminPolicyChangeAlreadyApplied"
+BY_CODE = {
+    "SignatureDoesNotMatch": WrongKey,
+    "InvalidAccessKeyId": WrongKey,
+    "AccessDenied": AccessDenied,
+    "XMinioAdminNoSuchUser": NotFound,
+    "XMinioAdminNoSuchPolicy": NotFound,
+}
+REMEDY = {
+    WrongKey: "check access_key and secret_key of the connection",
+    AccessDenied: "connect with the root pair or a user with the policy consoleAdmin",
+}
+
+
+class Admin(object):
+    """The administration API of one MinIO server.
+
+    :param connection: arguments.Connection
+    :raises MissingLibrary: the package minio is not there
+    """
+
+    def __init__(self, connection):
+        if MINIO_TRACEBACK:
+            raise MissingLibrary(
+                "the Python package minio is missing for the interpreter that runs this module: run it on the admin host, "
+                "with ansible_python_interpreter set to the Python that has minio"
+            )
+        self.url = connection.endpoint_url
+        self._connection = connection
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=connection.timeout_seconds, read=connection.timeout_seconds),
+            cert_reqs="CERT_REQUIRED" if connection.validate_certs else "CERT_NONE",
+            ca_certs=connection.ca_bundle or certifi.where(),
+            retries=urllib3.Retry(total=4, backoff_factor=0.5, status_forcelist=[502, 503, 504]),
+        )
+        self._admin = MinioAdmin(
+            endpoint=connection.host,
+            credentials=StaticProvider(connection.access_key, connection.secret_key),
+            region=connection.region,
+            secure=connection.secure,
+            cert_check=connection.validate_certs,
+            http_client=self._http,
+        )
+
+    def call(self, method, *arguments, **named):
+        """One method of MinioAdmin; its JSON answer as Python values, None for an empty one.
+
+        :raises S3Error: typed by the server's code
+        """
+        try:
+            text = getattr(self._admin, method)(*arguments, **named)
+            return json.loads(text) if text.strip() else None
+        except MinioAdminException as error:
+            raise self._refusal(method, error) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(method, error) from error
+        except ValueError as error:
+            raise Unreachable("what answers at %s for %s is not MinIO: %s" % (self.url, method, error)) from error
+
+    def user(self, name):
+        """A user as dict(enabled, policies), or None."""
+        try:
+            found = self.call("user_info", name)
+        except NotFound:
+            return None
+        attached = [policy for policy in (found.get("policyName") or "").split(",") if policy]
+        return {"enabled": found.get("status") == "enabled", "policies": sorted(attached)}
+
+    def policy(self, name):
+        """A policy in the common form, or None."""
+        try:
+            return policies.parse(json.dumps(self.call("policy_info", name)), "policy %r" % name)
+        except NotFound:
+            return None
+
+    def change_policies(self, method, user, names):
+        """Attaches or detaches policies of a user; what is in effect already is right too."""
+        try:
+            self.call(method, names, user=user)
+        except S3Error as error:
+            if error.code != ALREADY_APPLIED:
+                raise
+
+    def secret_works(self, user, secret):
+        """Whether a request that is signed with this pair is taken; the user must be enabled.
+
+        :raises S3Error: any trouble but a signature or key that is not accepted
+        """
+        client = Minio(
+            endpoint=self._connection.host,
+            access_key=user,
+            secret_key=secret,
+            secure=self._connection.secure,
+            region=self._connection.region,
+            http_client=self._http,
+        )
+        try:
+            client.list_buckets()
+        except MinioS3Error as error:
+            kind = BY_CODE.get(error.code)
+            if kind is WrongKey:
+                return False
+            if kind is not AccessDenied:  # which comes only after the signature was right
+                raise S3Error(
+                    "the S3 server at %s refused list_buckets: %s (%s)" % (self.url, error.message, error.code), code=error.code
+                ) from error
+        except (ServerError, urllib3.exceptions.HTTPError) as error:
+            raise self._unreachable("list_buckets", error) from error
+        return True
+
+    def _unreachable(self, method, error):
+        reason = getattr(error, "reason", None) or error
+        return Unreachable(
+            "cannot reach MinIO at %s for %s: %s; check endpoint_url, and that the server is up" % (self.url, method, reason)
+        )
+
+    def _refusal(self, method, error):
+        try:
+            answer = json.loads(error._body)
+            code, message = answer["Code"], answer["Message"]
+        except (ValueError, TypeError, KeyError):
+            return Unreachable(
+                "what answers at %s (HTTP status %s) is not MinIO: is endpoint_url the address of its API (port 9000) and not "
+                "of its console?" % (self.url, error._code)
+            )
+        kind = BY_CODE.get(code, S3Error)
+        text = "MinIO at %s refused %s: %s (%s)" % (self.url, method, message, code)
+        if code == "XMinioIAMPolicyInUse":
+            text += "; detach it from its users and groups first"
+        elif kind in REMEDY:
+            text = "%s; %s" % (text, REMEDY[kind])
+        return kind(text, code=code)
