@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import functools
 import http.server
+import io
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,41 +25,13 @@ from .podman import LabError
 TAMPERED = "/tampered"
 
 
-@dataclasses.dataclass(frozen=True)
-class Tree:
-    """The folder that is served, and what the inventory says about it."""
-
-    root: pathlib.Path
-    images_checksum: str = ""
-
-    def variables(self, url: str) -> dict:
-        """Role variables that point every download to the server at ``url``."""
-        return {
-            "k3s_base_url": f"{url}/k3s/releases/download",
-            "k3s_airgap_images": True,
-            "k3s_extra_image_archives": [
-                {"url": f"{url}/images/homelab-mlops-images-amd64.tar.zst", "checksum": f"sha256:{self.images_checksum}"}
-            ],
-            "admin_tools_helm_base_url": f"{url}/helm",
-            "clearml_server_chart_repository_url": f"{url}/charts",
-        }
-
-
-def tree(root: pathlib.Path) -> Tree:
-    """Fill the folder that the server of a lab serves; what is big is linked from the cache."""
-    if root.exists():
-        shutil.rmtree(root)
-    root.mkdir(parents=True)
-    return Tree(root)
-
-
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Static files; nothing is listed, every request is logged as one JSON line."""
 
     protocol_version = "HTTP/1.1"
     log: pathlib.Path
 
-    def list_directory(self, path):  # noqa: ARG002 - the base class's signature
+    def list_directory(self, path):
         self.send_error(404)
 
     def send_head(self):
@@ -72,8 +43,6 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def _tampered(self, path: str):
         """The file with its last byte changed, from memory: its checksum is wrong, its size right."""
-        import io
-
         try:
             data = bytearray(pathlib.Path(path).read_bytes())
         except OSError:
@@ -86,7 +55,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         return io.BytesIO(data)
 
-    def log_request(self, code="-", size="-"):  # noqa: ARG002
+    def log_request(self, code="-", size="-"):
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "client": self.client_address[0],
@@ -97,7 +66,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         with self.log.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")
 
-    def log_message(self, format, *args):  # noqa: A002
+    def log_message(self, format, *args):
         """Nothing besides the request log."""
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 
 from . import hosts, rootfs, topology
-from .lab import CHECKOUT, Lab, everywhere, unfinished
+from .lab import CHECKOUT, Lab, everywhere, phase, unfinished
 from .podman import LabError, as_root
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -136,7 +136,15 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    rootfs.host_image()
+    from . import binaries, images
+
+    with phase("image of the hosts"):
+        rootfs.host_image()
+    with phase("binaries"):
+        binaries.ensure_binaries()
+    for name in images.ARCHIVES:
+        with phase(f"image archive {name}"):
+            print(f"   {images.archive(name)}")
     return 0
 
 

@@ -54,6 +54,11 @@ class Files:
         return self._buffer.getvalue()
 
 
+def _quoted(assignment: str) -> str:
+    """An assignment as systemd's ``DefaultEnvironment`` takes it (systemd.exec(5), Environment=)."""
+    return '"' + assignment.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
 def shared_files(files: Files, known_certificates: str, inside: list[str]) -> None:
     """Add what every host takes over from this machine.
 
@@ -69,9 +74,7 @@ def shared_files(files: Files, known_certificates: str, inside: list[str]) -> No
             files.add(f"/usr/local/share/ca-certificates/lab-{number:03}.crt", block)
     environment = settings.environment(dict(os.environ), inside)
     files.add("/etc/environment", "".join(f'{name}="{value}"\n' for name, value in environment.items()))
-    defaults = " ".join(
-        '"' + f"{name}={value}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"' for name, value in environment.items()
-    )
+    defaults = " ".join(_quoted(f"{name}={value}") for name, value in environment.items())
     files.add("/etc/systemd/system.conf.d/lab.conf", f"[Manager]\nDefaultEnvironment={defaults}\n")
     if pip := settings.pip_configuration():
         files.add("/etc/pip.conf", pip)

@@ -77,7 +77,7 @@ _HOST_SCRIPT = f"""
 set -eu
 useradd --create-home --shell /bin/bash --uid 1000 lab
 install -d -m 0700 -o lab -g lab /home/lab/.ssh
-echo 'lab ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/lab
+printf 'lab ALL=(ALL:ALL) NOPASSWD: ALL\\nDefaults env_file=/etc/environment\\n' >/etc/sudoers.d/lab
 chmod 0440 /etc/sudoers.d/lab
 for unit in {" ".join(MASKED_UNITS)}; do ln -sf /dev/null "/etc/systemd/system/$unit"; done
 cat >/etc/systemd/system/lab-rshared.service <<'UNIT'
@@ -92,13 +92,14 @@ rm -f /var/lib/dbus/machine-id
 """
 
 
-def build(unfinished: pathlib.Path, packages: tuple[str, ...], script: str) -> None:
+def build(unfinished: pathlib.Path, packages: tuple[str, ...], script: str, variant: str) -> None:
     """Make a folder with ``root.tar`` and ``ca-certificates.crt``, Debian's own certificates (empty when it has none).
 
     Args:
         unfinished: path of the folder.
         packages: what to install besides the essential ones.
         script: shell commands that run inside the root file system at the end.
+        variant: of mmdebstrap: ``minbase``, or ``extract`` for packages that are unpacked and not configured.
 
     Raises:
         LabError: mmdebstrap failed; the message holds its last lines.
@@ -108,7 +109,7 @@ def build(unfinished: pathlib.Path, packages: tuple[str, ...], script: str) -> N
         *as_root(),
         "mmdebstrap",
         "--quiet",
-        "--variant=minbase",
+        f"--variant={variant}",
         f"--include={','.join(packages)}",
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
@@ -140,10 +141,10 @@ def build(unfinished: pathlib.Path, packages: tuple[str, ...], script: str) -> N
         bundle.touch()
 
 
-def ensure(name: str, packages: tuple[str, ...], script: str = "") -> pathlib.Path:
+def ensure(name: str, packages: tuple[str, ...], script: str = "", variant: str = "minbase") -> pathlib.Path:
     """The cached root file system of these packages; a folder as ``build`` makes it."""
-    key = cache.key_of([], ("rootfs 1", settings.SUITE, sorted(packages), script))
-    return cache.ensure("rootfs", f"{name}-{key}", lambda path: build(path, packages, script), f"root file system {name}")
+    key = cache.key_of([], ("rootfs 1", settings.SUITE, sorted(packages), script, variant))
+    return cache.ensure("rootfs", f"{name}-{key}", lambda path: build(path, packages, script, variant), f"root file system {name}")
 
 
 def host_rootfs() -> pathlib.Path:
