@@ -255,9 +255,7 @@ def _read(options: argparse.Namespace) -> dict:
     return {
         "status": str(task.get_status()),
         "worker": task.data.last_worker or "",
-        "scalars": {
-            title: [float(y) for y in series["test"]["y"]] for title, series in task.get_reported_scalars().items() if "test" in series
-        },
+        "scalars": {title: [float(y) for y in series["test"]["y"]] for title, series in reported.items() if "test" in series},
         "log": "".join(task.get_reported_console_output(number_of_reports=1000)),
         "artifact_url": artifact.url if artifact else "",
     }
