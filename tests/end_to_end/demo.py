@@ -91,7 +91,10 @@ def print_summary(session: Session, phases: Phases, outcome: submit.Outcome, *, 
     if not down:
         urls = session.urls(ANCHOR)
         lines += [
-            *(f"  {label:<22} {urls[key]}" for label, key in (("web", "web"), ("API", "api"), ("files", "files"), ("S3", "s3"))),
+            *(
+                f"  {label:<22} {urls[key]}"
+                for label, key in (("web", "web"), ("API", "api"), ("files", "files"), ("S3", "s3"), ("S3 console", "console"))
+            ),
             f"  {'log in as':<22} homelab; the password: tests/lab/bin/lab ssh --name {session.name} {ANCHOR} -- \\",
             '      sudo k3s kubectl -n clearml get secret homelab-mlops -o "jsonpath={.data.user_homelab_password}" | base64 -d',
         ]

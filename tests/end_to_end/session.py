@@ -180,3 +180,21 @@ class Session:
         """The decoded data of a Kubernetes Secret."""
         document = json.loads(self.kubectl(server, "get", "secret", name, "--namespace", namespace, "--output", "json"))
         return {key: base64.b64decode(value).decode() for key, value in document["data"].items()}
+
+    def urls(self, server: str) -> dict[str, str]:
+        """URLs of ``web``, ``api``, ``files``, ``s3`` and ``console``, from the Services of the cluster."""
+        services = {
+            (item["metadata"]["namespace"], item["metadata"]["name"]): item
+            for item in json.loads(self.kubectl(server, "get", "services", "--all-namespaces", "--output", "json"))["items"]
+        }
+        named = {
+            "web": ("clearml", "clearml-webserver"),
+            "api": ("clearml", "clearml-apiserver"),
+            "files": ("clearml", "clearml-fileserver"),
+            "s3": ("minio", "minio"),
+            "console": ("minio", "minio-console"),
+        }
+        return {
+            key: f"http://{services[name]['status']['loadBalancer']['ingress'][0]['ip']}:{services[name]['spec']['ports'][0]['port']}"
+            for key, name in named.items()
+        }
