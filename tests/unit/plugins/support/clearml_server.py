@@ -58,6 +58,9 @@ class ClearMLServer(object):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self):
+                send(self, 404, b"<html>", "text/html")
+
             def do_POST(self):
                 server.handle(self)
 

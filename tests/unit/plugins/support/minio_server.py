@@ -1,0 +1,193 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of MinIO's administration API that the modules use, in this process, over real HTTP.
+
+Answers and error codes are those that MinIO RELEASE.2025-09-07 was seen to give. Signatures are verified, and bodies
+decrypted, with the functions of the package `minio`.
+"""
+
+from __future__ import annotations
+
+import http.server
+import io
+import json
+import re
+import threading
+from datetime import datetime, timezone
+from urllib.parse import parse_qs, urlsplit
+
+from minio.credentials import Credentials
+from minio.crypto import decrypt
+from minio.signer import sign_v4_s3
+
+ROOT = ("rootkey123", "rootsecret123")
+S3_ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>No.</Message></Error>'
+NO_BUCKETS = b'<?xml version="1.0" encoding="UTF-8"?><ListAllMyBucketsResult><Owner></Owner><Buckets></Buckets></ListAllMyBucketsResult>'
+
+
+class Refusal(Exception):
+    """An HTTP status and an error code."""
+
+
+class Body(io.BytesIO):
+    """What `decrypt` reads from."""
+
+    def release_conn(self):
+        pass
+
+
+class MinioServer(object):
+    """Use as a context manager.
+
+    :ivar users: dict name -> dict(secret, enabled, policies)
+    :ivar policies: dict name -> document
+    :ivar calls: list of (method, last part of the path) of administration requests that change something
+    """
+
+    def __init__(self):
+        self.users = {}
+        self.policies = {"readonly": {"Version": "2012-10-17", "Statement": []}}
+        self.calls = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                url = urlsplit(self.path)
+                admin = url.path.startswith("/minio/admin/v3/")
+                try:
+                    user = server.signed_by(self)
+                    content = server.admin(self.command, url, body, user) if admin else server.list_buckets(user)
+                    status = 204 if content is None else 200
+                except Refusal as refusal:
+                    status, code = refusal.args
+                    content = json.dumps({"Code": code, "Message": "No."}) if admin else S3_ERROR % code
+                data = content.encode() if isinstance(content, str) else content or b""
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json" if admin else "application/xml")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_PUT = do_POST = do_DELETE = answer
+
+            def log_message(self, format, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = "http://127.0.0.1:%d" % self.http.server_address[1]
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join(5)
+
+    @property
+    def connection(self):
+        """Options of a module that connect to this server."""
+        return {"endpoint_url": self.url, "access_key": ROOT[0], "secret_key": ROOT[1], "timeout_seconds": 5}
+
+    def signed_by(self, handler):
+        """The access key whose secret made the signature of the request."""
+        authorization = handler.headers["Authorization"]
+        key = re.search("Credential=([^/]+)/", authorization).group(1)
+        user = self.users.get(key)
+        if key != ROOT[0] and (user is None or not user["enabled"]):
+            raise Refusal(403, "InvalidAccessKeyId")
+        names = re.search("SignedHeaders=([^,]+),", authorization).group(1).split(";")
+        date = datetime.strptime(handler.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+        signed = sign_v4_s3(
+            method=handler.command,
+            url=urlsplit(self.url + handler.path),
+            region="us-east-1",
+            headers={name: handler.headers[name] for name in names},
+            credentials=Credentials(key, ROOT[1] if key == ROOT[0] else user["secret"]),
+            content_sha256=handler.headers["x-amz-content-sha256"],
+            date=date,
+        )
+        if signed["Authorization"] != authorization:
+            raise Refusal(403, "SignatureDoesNotMatch")
+        return key
+
+    def list_buckets(self, user):
+        if user != ROOT[0] and not self.users[user]["policies"]:
+            raise Refusal(403, "AccessDenied")
+        return NO_BUCKETS
+
+    def admin(self, method, url, body, user):
+        if user != ROOT[0]:
+            raise Refusal(403, "AccessDenied")
+        action = url.path[len("/minio/admin/v3/") :]
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if method != "GET":
+            self.calls.append((method, action))
+        return getattr(self, action.replace("/", "_").replace("-", "_"))(query, body)
+
+    def found(self, name):
+        if name not in self.users:
+            raise Refusal(404, "XMinioAdminNoSuchUser")
+        return self.users[name]
+
+    def user_info(self, query, body):
+        user = self.found(query["accessKey"])
+        answer = {"status": "enabled" if user["enabled"] else "disabled"}
+        if user["policies"]:
+            answer["policyName"] = ",".join(sorted(user["policies"]))
+        return json.dumps(answer)
+
+    def add_user(self, query, body):
+        asked = json.loads(decrypt(Body(body), ROOT[1]))
+        user = self.users.setdefault(query["accessKey"], {"policies": set()})
+        user.update(secret=asked["secretKey"], enabled=asked["status"] == "enabled")
+        return ""
+
+    def set_user_status(self, query, body):
+        self.found(query["accessKey"])["enabled"] = query["status"] == "enabled"
+        return ""
+
+    def remove_user(self, query, body):
+        self.found(query["accessKey"])
+        del self.users[query["accessKey"]]
+        return ""
+
+    def change_policies(self, body, change):
+        asked = json.loads(decrypt(Body(body), ROOT[1]))
+        user = self.found(asked["user"])
+        if not user["enabled"]:
+            raise Refusal(404, "XMinioAdminNoSuchUser")
+        if any(name not in self.policies for name in asked["policies"]):
+            raise Refusal(404, "XMinioAdminNoSuchPolicy")
+        after = change(user["policies"], set(asked["policies"]))
+        if after == user["policies"]:
+            raise Refusal(400, "XMinioAdminPolicyChangeAlreadyApplied")
+        user["policies"] = after
+
+    def idp_builtin_policy_attach(self, query, body):
+        self.change_policies(body, set.union)
+
+    def idp_builtin_policy_detach(self, query, body):
+        self.change_policies(body, set.difference)
+
+    def info_canned_policy(self, query, body):
+        if query["name"] not in self.policies:
+            raise Refusal(404, "XMinioAdminNoSuchPolicy")
+        return json.dumps(self.policies[query["name"]])
+
+    def add_canned_policy(self, query, body):
+        self.policies[query["name"]] = json.loads(body)
+        return ""
+
+    def remove_canned_policy(self, query, body):
+        if any(query["name"] in user["policies"] for user in self.users.values()):
+            raise Refusal(400, "XMinioIAMPolicyInUse")
+        self.policies.pop(query["name"], None)
+        return ""
