@@ -231,7 +231,6 @@ def _send(options: argparse.Namespace) -> dict:
         packages=PACKAGES,
         force_single_script_file=True,
         add_task_init_call=False,
-        detect_repository=False,
         binary="python3",
     )
     for name, value in json.loads(options.parameters).items():
