@@ -1,0 +1,114 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person gets wrong on the first evening: refused before any change, by one line that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+import pytest
+import yaml
+from session import Session
+
+BARE = ("/etc/rancher", "/usr/local/bin/k3s", "/opt/homelab-mlops", "/etc/clearml-agent", "/var/lib/clearml-agent")
+
+
+def inventory(lab: Session, tmp_path, **groups):
+    """The lab's inventory with the hosts of some groups replaced; a group given as None is left out."""
+    content = copy.deepcopy(yaml.safe_load((lab.folder / "inventory.yml").read_text(encoding="utf-8")))
+    flat = {**content["all"]["children"]} if "children" in content.get("all", {}) else content
+    for group, hosts in groups.items():
+        if hosts is None:
+            flat.pop(group, None)
+        else:
+            flat[group] = {"hosts": {host: None for host in hosts}}
+    if "children" in content.get("all", {}):
+        content["all"]["children"] = flat
+    path = tmp_path / "inventory.yml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def assert_refused(lab: Session, run, *words: str, hosts=("node-01", "node-02", "gpu-01")) -> None:
+    """The run failed, one line of it holds all the words, and the hosts are as bare as before."""
+    assert run.rc != 0
+    assert [line for line in run.output.splitlines() if all(word in line for word in words)], run.output[-3000:]
+    assert run.changed == 0
+    for host in hosts:
+        assert lab.ssh(host, "sudo", "find", *BARE, "-maxdepth", "0", check=False).split() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("homelab_s3_bucket", "My_Bucket", ["My_Bucket", "lower-case"]),
+        ("homelab_clearml_exposure", "ingress", ["ingress", "load_balancer"]),
+        ("k3s_version", "1.34", ["k3s_version", "1.34"]),
+        ("minio_storage_size", "20 gigs", ["minio_storage_size", "20 gigs"]),
+        ("clearml_agent_busy_policy", "kill", ["clearml_agent_busy_policy", "wait"]),
+    ],
+)
+def test_a_value_that_cannot_work(lab, variable, value, words):
+    run = lab.playbook("site", "--extra-vars", f"{variable}='{value}'", quiet=True)
+    assert_refused(lab, run, *words)
+
+
+def test_all_findings_come_at_once(lab):
+    run = lab.playbook("site", "--extra-vars", "homelab_s3_bucket=My_Bucket homelab_clearml_exposure=ingress", quiet=True)
+    assert_refused(lab, run, "My_Bucket")
+    assert_refused(lab, run, "ingress")
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"k3s_servers": None}, ["k3s_servers"]),
+        ({"k3s_servers": []}, ["k3s_servers"]),
+        ({"k3s_workers": ["node-01", "node-02"]}, ["node-01", "k3s_workers"]),
+    ],
+)
+def test_groups_that_make_no_cluster(lab, tmp_path, groups, words):
+    run = lab.playbook("site", inventory=inventory(lab, tmp_path, **groups), quiet=True)
+    assert_refused(lab, run, *words)
+
+
+@contextlib.contextmanager
+def mounted(lab: Session, host: str, *command: str, target: str):
+    """Something mounted over a path of a host, and gone again at the end."""
+    lab.ssh(host, "sudo", "mount", *command, target)
+    try:
+        yield
+    finally:
+        lab.ssh(host, "sudo", "umount", target)
+
+
+def test_a_disk_that_is_too_small(lab):
+    with mounted(lab, "node-02", "-t", "tmpfs", "-o", "size=512m", "tmpfs", target="/var/lib/rancher"):
+        run = lab.playbook("site", quiet=True)
+    assert_refused(lab, run, "node-02", "/var/lib/rancher")
+
+
+def test_an_operating_system_that_nobody_tried(lab):
+    lab.ssh("gpu-01", "printf 'ID=fedora\\nVERSION_ID=43\\nPRETTY_NAME=\"Fedora 43\"\\n' | sudo tee /run/os-release")
+    with mounted(lab, "gpu-01", "--bind", "/run/os-release", target="/etc/os-release"):
+        run = lab.playbook("site", quiet=True)
+    assert_refused(lab, run, "gpu-01", "Fedora 43")
+
+
+def test_a_host_that_cannot_be_reached(lab, tmp_path):
+    path = inventory(lab, tmp_path, clearml_agents=["gpu-01", "gpu-09"])
+    content = path.read_text(encoding="utf-8").replace("gpu-09: null", "gpu-09: {ansible_host: 127.0.0.9, ansible_port: 9}")
+    path.write_text(content, encoding="utf-8")
+    run = lab.playbook("site", inventory=path, quiet=True)
+    assert run.rc != 0
+    assert [line for line in run.output.splitlines() if "gpu-09" in line]
+    assert_refused(lab, run, "gpu-09", hosts=("node-01",))
+
+
+def test_a_binary_that_is_not_the_one_promised(lab):
+    run = lab.playbook("site", "--limit", "node-01", "--extra-vars", f"k3s_binary_checksum={'0' * 64}", quiet=True)
+    assert run.rc != 0
+    assert [line for line in run.output.splitlines() if "was not installed, what was there is untouched" in line]
+    assert lab.ssh("node-01", "ls", "/usr/local/bin", check=False).split() == []
