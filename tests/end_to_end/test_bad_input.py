@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 
 import pytest
 import yaml
@@ -17,15 +16,14 @@ BARE = ("/etc/rancher", "/usr/local/bin/k3s", "/opt/homelab-mlops", "/etc/clearm
 
 def inventory(lab: Session, tmp_path, **groups):
     """The lab's inventory with the hosts of some groups replaced; a group given as None is left out."""
-    content = copy.deepcopy(yaml.safe_load((lab.folder / "inventory.yml").read_text(encoding="utf-8")))
-    flat = {**content["all"]["children"]} if "children" in content.get("all", {}) else content
+    content = yaml.safe_load((lab.folder / "inventory.yml").read_text(encoding="utf-8"))
+    known = {host: values for group in content.values() for host, values in group.get("hosts", {}).items() if values}
+    content["ungrouped"] = {"hosts": known}
     for group, hosts in groups.items():
         if hosts is None:
-            flat.pop(group, None)
+            del content[group]
         else:
-            flat[group] = {"hosts": {host: None for host in hosts}}
-    if "children" in content.get("all", {}):
-        content["all"]["children"] = flat
+            content[group] = {"hosts": dict.fromkeys(hosts)}
     path = tmp_path / "inventory.yml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
@@ -99,8 +97,9 @@ def test_an_operating_system_that_nobody_tried(lab):
 
 def test_a_host_that_cannot_be_reached(lab, tmp_path):
     path = inventory(lab, tmp_path, clearml_agents=["gpu-01", "gpu-09"])
-    content = path.read_text(encoding="utf-8").replace("gpu-09: null", "gpu-09: {ansible_host: 127.0.0.9, ansible_port: 9}")
-    path.write_text(content, encoding="utf-8")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["clearml_agents"]["hosts"]["gpu-09"] = {"ansible_host": "127.0.0.9", "ansible_port": 9}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     run = lab.playbook("site", inventory=path, quiet=True)
     assert run.rc != 0
     assert [line for line in run.output.splitlines() if "gpu-09" in line]
