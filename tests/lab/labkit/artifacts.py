@@ -29,6 +29,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Static files; nothing is listed, every request is logged as one JSON line."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 60
     log: pathlib.Path
 
     def list_directory(self, path):
@@ -86,7 +87,7 @@ def serve(folder: pathlib.Path, address: str, port: int) -> None:
         server.shutdown()
 
     threading.Thread(target=watch, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     (folder / "artifacts.port").write_text(f"{server.server_address[1]}\n", encoding="utf-8")
     server.serve_forever(poll_interval=1)
 
@@ -130,16 +131,18 @@ def start(folder: pathlib.Path, address: str, port: int) -> dict:
 
 
 def _start_time(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat (proc_pid_stat(5)): tells a process from a later one with the same number."""
+    """Field 22 of /proc/PID/stat (proc_pid_stat(5)): tells a process from a later one with the same number; None when it ended."""
     try:
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def alive(server: dict | None) -> bool:
     """Whether the server that ``start`` described still runs."""
-    return bool(server) and _start_time(server["pid"]) == server["started"]
+    started = _start_time(server["pid"]) if server else None
+    return started is not None and started == server["started"]
 
 
 def stop(server: dict | None) -> None:
