@@ -323,12 +323,15 @@ def _k3s_findings(host, node, server, settings):
 def preflight_host(probe, host, groups, now, settings, specs, provided, known):
     """All findings of one host. ``probe`` is the registered result of homelab.mlops.node_info, whether it succeeded or not."""
     found = argument_findings(host, specs, provided, known)
-    if not found or all(one["level"] == "note" for one in found):
-        found += value_findings(host, provided, settings)
+    wrong = {one["finding"].split()[0] for one in found if one["level"] == "refuse"}
+    if not any(name.startswith(("homelab_", "k3s_version", "clearml_agent_")) for name in wrong):
+        found += value_findings(host, {name: value for name, value in provided.items() if name not in wrong}, settings)
     node = probe.get("node")
     if node:
         return found + node_findings(host, node, groups, now, settings)
-    said = " ".join(str(probe.get("msg") or probe.get("module_stderr") or "no answer").split())[:160]
+    said = " ".join(str(probe.get("msg") or probe.get("module_stderr") or "no answer").split())
+    # What ssh itself said, without what Ansible put around it.
+    said = said.rpartition("ssh: ")[2].replace("Task failed: ", "")[:120]
     if probe.get("unreachable"):
         level = "refuse" if "k3s_servers" in groups and not settings["cluster_alive"] else "note"
         found.append(
@@ -397,11 +400,11 @@ def preflight_merge(found):
 
 
 def preflight_table(found):
-    """Merged findings as lines of a table, one each."""
+    """Merged findings as the text of a table, a line for each."""
     columns = ("host", "finding", "measured", "fix")
     rows = [dict(zip(columns, columns))] + [dict(one, host=one["host"] + (" (note)" if one["level"] == "note" else "")) for one in found]
     widths = {column: max(len(row[column]) for row in rows) for column in columns}
-    return [" | ".join(row[column].ljust(widths[column]) for column in columns).rstrip() for row in rows]
+    return "\n".join(" | ".join(row[column].ljust(widths[column]) for column in columns).rstrip() for row in rows)
 
 
 class FilterModule:

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters of the role homelab."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.homelab.mlops.plugins.filter import homelab
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "scheme", "url"),
+    [
+        ("10.0.0.1", 8080, "http", "http://10.0.0.1:8080"),
+        ("10.0.0.1", "80", "http", "http://10.0.0.1"),
+        ("10.0.0.1", 80, "https", "https://10.0.0.1:80"),
+        ("k3s.home", 443, "https", "https://k3s.home"),
+        ("fd00::1", 9000, "http", "http://[fd00::1]:9000"),
+        ("", 80, "http", ""),
+    ],
+)
+def test_http_url(host, port, scheme, url):
+    assert homelab.http_url(host, port, scheme) == url
+
+
+def server(address, *nodes):
+    return {"address": address, "k3s": {"nodes": [{"name": name, "address": own} for name, own in nodes]}}
+
+
+@pytest.mark.parametrize(
+    ("servers", "configured", "connection", "address"),
+    [
+        ({"one": server("10.0.0.1")}, "10.0.0.9", "", "10.0.0.9"),
+        ({"one": server("10.0.0.1")}, "", "", "10.0.0.1"),
+        ({"one": server("10.0.0.1", ("one", "10.0.0.7"))}, "", "", "10.0.0.7"),
+        ({"two": server("10.0.0.2", ("one", "10.0.0.7"))}, "", "", "10.0.0.7"),
+        ({"two": server("10.0.0.2", ("two", "10.0.0.2"))}, "", "10.0.0.8", "10.0.0.8"),
+        ({}, "", "one.home", ""),
+        ({}, "", "", ""),
+    ],
+)
+def test_server_address(servers, configured, connection, address):
+    assert homelab.server_address(servers, "one", configured, connection) == address
+
+
+def stored(**values):
+    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+
+
+def test_missing_values_are_generated_and_present_ones_stay():
+    values = homelab.secret_values(stored(old="as it was"), {"old": {"length": 8}, "new": {"length": 12}, "long": {}})
+    assert values["old"] == "as it was"
+    assert (len(values["new"]), len(values["long"])) == (12, 32)
+    assert values["new"].isalnum() and values["new"][0].isalpha()
+
+
+def test_generated_values_differ():
+    assert len({homelab.secret_values({}, {"key": {}})["key"] for _unused in range(20)}) == 20
+
+
+def test_an_override_wins_and_other_keys_stay():
+    values = homelab.secret_values(stored(key="old", other="kept"), {"key": {"override": "given"}})
+    assert values == {"key": "given", "other": "kept"}
+
+
+def test_check_mode_generates_nothing():
+    values = homelab.secret_values(stored(old="kept"), {"old": {}, "new": {}}, generate=False)
+    assert values == {"old": "kept", "new": homelab.PLACEHOLDER}
+
+
+def test_a_secret_is_no_handful_of_characters():
+    with pytest.raises(AnsibleFilterError, match="8 at least"):
+        homelab.secret_values({}, {"key": {"length": 7}})
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "differs"),
+    [
+        ({}, {"key": {}}, True),
+        (stored(key=""), {"key": {}}, True),
+        (stored(key="old"), {"key": {}}, False),
+        (stored(key="old"), {"key": {"override": "old"}}, False),
+        (stored(key="old"), {"key": {"override": "new"}}, True),
+        (stored(key="old"), {}, False),
+    ],
+)
+def test_secret_differs(data, wanted, differs):
+    assert bool(homelab.secret_differs(data, wanted)) is differs
+
+
+def test_secret_data_is_what_secret_values_reads():
+    assert homelab.secret_values(homelab.secret_data({"key": "väl"}), {}) == {"key": "väl"}

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What node_info and unit_info make of the texts that they read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from ansible_collections.homelab.mlops.plugins.modules import node_info, unit_info
+
+
+def test_os_release():
+    text = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n\n# note\n'
+    assert node_info.os_release(text) == {"id": "debian", "version": "12", "name": "Debian GNU/Linux 12 (bookworm)"}
+    assert node_info.os_release("") == {"id": "", "version": "", "name": ""}
+
+
+def test_meminfo():
+    assert node_info.meminfo("MemTotal:       24000 kB\nSwapTotal:      1024 kB\nHugePages_Total:       0\n") == (24000 << 10, 1 << 20)
+
+
+def test_listening_ports():
+    head = "  sl  local_address rem_address   st tx_queue rx_queue\n"
+    ipv4 = head + "   0: 00000000:0016 00000000:0000 0A 00000000:00000000\n   1: 0100007F:192B 0100007F:D2A4 01 00000000:00000000\n"
+    ipv6 = head + "   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 00000000:00000000\n"
+    assert node_info.listening_ports([ipv4, ""]) == {22}
+    assert node_info.listening_ports([ipv4, ipv6]) == {22, 6443}
+
+
+def test_nodes():
+    node = {
+        "metadata": {"name": "node-01"},
+        "status": {
+            "addresses": [{"type": "Hostname", "address": "node-01"}, {"type": "InternalIP", "address": "10.0.0.1"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "nodeInfo": {"kubeletVersion": "v1.34.1+k3s1"},
+        },
+    }
+    new = {"metadata": {"name": "node-02"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+    assert node_info.nodes_of(json.dumps({"items": [node, new]})) == [
+        {"name": "node-01", "address": "10.0.0.1", "ready": True, "version": "v1.34.1+k3s1"},
+        {"name": "node-02", "address": "", "ready": False, "version": ""},
+    ]
+
+
+def test_the_disk_of_a_folder_to_be(tmp_path):
+    state = node_info.disk(str(tmp_path / "not" / "there"))
+    assert state["folder"] == str(tmp_path)
+    assert 0 <= state["free_bytes"] <= state["total_bytes"]
+
+
+def record(*paths):
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_the_record_is_what_sha256sum_writes(tmp_path):
+    file = tmp_path / "config"
+    file.write_text("one")
+    digest = hashlib.sha256(b"one").hexdigest()
+    assert unit_info.record_of(f"{digest}  {file}\nsha256sum: /none: No such file\n") == {str(file): digest}
+    assert unit_info.checksum_of(str(file)) == digest
+
+
+@pytest.mark.parametrize(
+    ("now", "known", "reason"),
+    [
+        (b"one", True, None),
+        (b"two", True, "changed since it started"),
+        (None, True, "is gone since it started"),
+        (b"one", False, "is new since it started"),
+        (None, False, None),
+    ],
+)
+def test_differences(tmp_path, now, known, reason):
+    file = tmp_path / "config"
+    file.write_bytes(b"one")
+    then = record(file) if known else {}
+    if now is None:
+        file.unlink()
+    else:
+        file.write_bytes(now)
+    assert unit_info.differences(then, [str(file)]) == ([f"{file} {reason}"] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("token K10abcdef0123456789::server:s3cret refused", "token K10abcdef01**** refused"),
+        ('level=info msg="x" token=abc other=1', 'level=info msg="x" token=**** other=1'),
+        ('{"password": "abc"}', '{"password": "****"}'),
+        ("token CA hash does not match", "token CA hash does not match"),
+    ],
+)
+def test_tokens_in_journals_are_masked(line, shown):
+    assert unit_info.masked(line) == shown
