@@ -89,6 +89,29 @@ def read(transport, names=None, with_entries=False):
     return found if names is None else {name: found[name] for name in names if name in found}
 
 
+def read_details(transport, name=None):
+    """Queues with their waiting tasks' names, by name.
+
+    :param name: of one queue, or None for all
+    :returns: list of dicts name, id, display_name, tags, default, entries
+    """
+    body = {"search_hidden": True}
+    if name is not None:
+        body["name"] = "^%s$" % re.escape(name)
+    found = transport.call("queues.get_all_ex", body).get("queues") or []
+    result = []
+    for queue in sorted(found, key=lambda entry: entry["name"]):
+        if name is not None and queue["name"] != name:
+            continue
+        entries = []
+        for entry in queue.get("entries") or []:
+            task = entry["task"] if isinstance(entry["task"], dict) else {"id": entry["task"]}
+            entries.append({"id": task["id"], "name": task.get("name"), "added": entry.get("added")})
+        details = dict(shown(queue), id=queue["id"], entries=entries, default="default" in (queue.get("system_tags") or []))
+        result.append(details)
+    return result
+
+
 class Plan(object):
     """What has to happen to one queue.
 

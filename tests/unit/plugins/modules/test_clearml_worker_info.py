@@ -1,0 +1,56 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import RECORDED, ClearMLServer
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
+
+
+@pytest.fixture
+def server():
+    with ClearMLServer() as running:
+        yield running
+
+
+def workers(server, **options):
+    return run("clearml_worker_info", **dict(server.connection, **options))
+
+
+def test_an_agent_at_work(server):
+    server.workers = RECORDED["workers.get_all: an agent at work"]["body"]["data"]["workers"]
+    found = workers(server, check=True)
+    assert (found["changed"], found["count"], found["busy_count"]) == (False, 1, 1)
+    assert found["workers"][0] == {
+        "id": "realbox:cpu:0",
+        "busy": True,
+        "task": {"id": "d452d26027c94b388b2ad85ce5f409f4", "name": "longone", "running_seconds": 20},
+        "queue": "testq",
+        "queues": ["testq"],
+        "last_seen": "2026-11-21T00:33:18.726066+00:00",
+        "last_report": "2026-11-21T00:33:18.726066+00:00",
+        "ip": "127.0.0.1",
+        "tags": [],
+        "user": {"id": "ebd9c614fe1dfb0bcb4618861bd238fd", "name": "Alice Example"},
+    }
+
+
+def test_two_users_with_the_same_worker_id_one_idle(server):
+    server.workers = RECORDED["workers.get_all: with a task"]["body"]["data"]["workers"]
+    found = workers(server, pattern="host1*", last_seen_seconds=60)
+    assert [(worker["id"], worker["user"]["name"], worker["busy"]) for worker in found["workers"]] == [
+        ("host1:0", "Alice Example", True),
+        ("host1:0", "Bob Example", False),
+    ]
+    assert found["workers"][1]["task"] is None
+    assert found["busy_count"] == 1
+    assert server.calls[-1][:2] == ("workers.get_all", {"worker_pattern": "host1*", "last_seen": 60})
+
+
+def test_nobody_and_bad_input(server):
+    assert workers(server)["workers"] == []
+    assert server.calls[-1][1] == {}
+    assert workers(server, last_seen_seconds=0)["msg"] == "last_seen_seconds must be above 0"
+    assert workers(server, secret_key="wrong-secret")["result_code"] == 401
