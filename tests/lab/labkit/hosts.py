@@ -101,7 +101,6 @@ def create(
     image: str,
     prefix: str,
     address: str,
-    neighbours: dict[str, str],
     labels: dict[str, str],
     files: bytes,
 ) -> str:
@@ -112,7 +111,6 @@ def create(
         image: podman's image of the hosts.
         prefix: what the names of this lab's podman objects begin with; the network has exactly this name.
         address: the host's fixed IPv4 address.
-        neighbours: host name to address of every host of the lab.
         labels: labels of the lab.
         files: archive from ``Files.content``.
     """
@@ -142,7 +140,9 @@ def create(
         prefix,
         "--ip",
         address,
-        *(argument for key, value in neighbours.items() if key != host.name for argument in ("--add-host", f"{key}:{value}")),
+        "--no-hosts",
+        # A host that reboots ends its container with a signal; switched off is a host that podman stops.
+        "--restart=on-failure",
         *mounts,
         image,
         "/sbin/init",
@@ -152,12 +152,13 @@ def create(
     return identifier
 
 
-def own_files(files: Files, name: str, folder: pathlib.Path, public_key: str) -> str:
-    """Add what one host has alone (host key, machine id, login key) and return its host key for ``known_hosts``.
+def own_files(files: Files, name: str, addresses: dict[str, str], folder: pathlib.Path, public_key: str) -> str:
+    """Add what one host has alone (host key, machine id, names, login key) and return its host key for ``known_hosts``.
 
     Args:
         files: the archive to add to.
         name: host name.
+        addresses: host name to address of every host of the lab.
         folder: where the key is made; nothing stays there.
         public_key: who may log in as ``lab``.
     """
@@ -169,6 +170,8 @@ def own_files(files: Files, name: str, folder: pathlib.Path, public_key: str) ->
     finally:
         key.unlink(missing_ok=True)
         key.with_suffix(".pub").unlink(missing_ok=True)
+    names = "".join(f"{address} {neighbour}\n" for neighbour, address in addresses.items())
+    files.add("/etc/hosts", f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{names}")
     files.add("/etc/machine-id", uuid.uuid4().hex + "\n", mode=0o444)
     files.add("/home/lab/.ssh/authorized_keys", public_key + "\n", mode=0o600, owner=1000)
     return " ".join(public.split()[:2])

@@ -132,7 +132,9 @@ class Lab:
         for host in plan.hosts:
             files = hosts.Files()
             hosts.shared_files(files, known, inside)
-            known_hosts.append(f"{host.name},{addresses[host.name]} {hosts.own_files(files, host.name, self.folder, public_key)}\n")
+            known_hosts.append(
+                f"{host.name},{addresses[host.name]} {hosts.own_files(files, host.name, addresses, self.folder, public_key)}\n"
+            )
             archives[host.name] = files.content()
         (self.folder / "known_hosts").write_text("".join(known_hosts), encoding="utf-8")
 
@@ -142,7 +144,6 @@ class Lab:
                 image=image,
                 prefix=self.prefix,
                 address=addresses[host.name],
-                neighbours=addresses,
                 labels=self.labels,
                 files=archives[host.name],
             )

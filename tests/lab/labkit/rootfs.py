@@ -50,7 +50,6 @@ MASKED_UNITS = (
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
     "systemd-binfmt.service",
-    "systemd-logind.service",
     "systemd-modules-load.service",
     "systemd-networkd-wait-online.service",
     "systemd-pstore.service",
@@ -59,14 +58,17 @@ MASKED_UNITS = (
     "systemd-udevd.service",
 )
 
-_RSHARED_UNIT = """[Unit]
-Description=Mounts reach pods: the kubelet needs a shared root
+# The kubelet needs a shared root for the mounts of pods. A boot has an id of its own, as systemd-nspawn gives it;
+# Ansible tells by it that a host came back from a reboot.
+_BOOT_UNIT = """[Unit]
+Description=What a kernel of its own would give this host
 DefaultDependencies=no
-Before=sysinit.target
+Before=sysinit.target systemd-journald.service
 
 [Service]
 Type=oneshot
 ExecStart=/bin/mount --make-rshared /
+ExecStart=/bin/sh -c 'cat /proc/sys/kernel/random/uuid >/run/boot_id && mount --bind /run/boot_id /proc/sys/kernel/random/boot_id'
 RemainAfterExit=yes
 
 [Install]
@@ -80,9 +82,11 @@ install -d -m 0700 -o lab -g lab /home/lab/.ssh
 printf 'lab ALL=(ALL:ALL) NOPASSWD: ALL\\nDefaults env_file=/etc/environment\\n' >/etc/sudoers.d/lab
 chmod 0440 /etc/sudoers.d/lab
 for unit in {" ".join(MASKED_UNITS)}; do ln -sf /dev/null "/etc/systemd/system/$unit"; done
-cat >/etc/systemd/system/lab-rshared.service <<'UNIT'
-{_RSHARED_UNIT}UNIT
-systemctl enable lab-rshared.service ssh.service
+cat >/etc/systemd/system/lab-boot.service <<'UNIT'
+{_BOOT_UNIT}UNIT
+systemctl enable lab-boot.service ssh.service
+install -d /etc/systemd/logind.conf.d
+printf '[Login]\\nNAutoVTs=0\\nReserveVT=0\\nHandlePowerKey=ignore\\nHandleLidSwitch=ignore\\n' >/etc/systemd/logind.conf.d/lab.conf
 systemctl set-default multi-user.target
 echo 'L /dev/kmsg - - - - /dev/null' >/etc/tmpfiles.d/lab.conf
 printf 'PasswordAuthentication no\\nUseDNS no\\n' >/etc/ssh/sshd_config.d/lab.conf
