@@ -120,8 +120,7 @@ class Client(object):
     def pages(self, operation, **arguments):
         """The pages of a listing, as a generator of dicts; raises S3Error."""
         try:
-            for page in self._boto.get_paginator(operation).paginate(**arguments):
-                yield page
+            yield from self._boto.get_paginator(operation).paginate(**arguments)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             raise self._refusal(operation, arguments, code, error) from error

@@ -87,7 +87,7 @@ def test_recorded_refusals_become_typed_errors(server, name):
     on_endpoint(server, "queues.get_all", refuse)
     with pytest.raises(errors.ApiError) as error:
         transport(server).call("queues.get_all")
-    assert type(error.value) is RECORDED_CLASSES[name]
+    assert error.type is RECORDED_CLASSES[name]
     meta = recorded["body"]["meta"]
     assert (error.value.code, error.value.subcode) == (meta["result_code"], meta["result_subcode"])
     assert meta["result_msg"] in one_line(error)
