@@ -15,7 +15,9 @@ options:
   _input:
     description:
       - Instances, dictionaries with C(name), C(gpus) and C(queues), of which only the name is needed.
-      - With an empty list there is one instance for each GPU, named C(gpu) and its index, or one named C(cpu) without GPUs.
+      - With an empty list there is one instance for each usable GPU, named C(gpu) and its number, or one named C(cpu) without GPUs.
+      - The number is the index that nvidia-smi gives it, or its place in the list. The instance takes its GPU by UUID where that is known,
+        because numbers move when a card is added.
     type: list
     elements: dict
     required: true
@@ -25,7 +27,7 @@ options:
     elements: str
     required: true
   gpus:
-    description: GPUs that were found; of each the C(index), or the whole entry as P(homelab.mlops.gpu_info#module) returns it.
+    description: GPUs that were found, as P(homelab.mlops.gpu_info#module) returns them.
     type: list
     elements: dict
     default: []
@@ -36,7 +38,7 @@ author:
 EXAMPLES = r"""
 - name: One instance for each GPU
   ansible.builtin.debug:
-    msg: "{{ [] | homelab.mlops.clearml_agent_instances(queues=['default'], gpus=[{'index': 0}]) }}"
+    msg: "{{ [] | homelab.mlops.clearml_agent_instances(queues=['default'], gpus=[{'usable': true, 'index': 0, 'uuid': none}]) }}"
     # => [{"name": "gpu0", "gpus": ["0"], "queues": ["default"]}]
 
 - name: A list of one's own
@@ -76,9 +78,19 @@ def queue_finding(queue):
     return None
 
 
+def of_gpus(gpus):
+    """One instance for each usable GPU."""
+    result = []
+    for place, gpu in enumerate(gpus):
+        number = place if gpu.get("index") is None else gpu["index"]
+        if gpu["usable"]:
+            result.append({"name": "gpu%d" % number, "gpus": [gpu.get("uuid") or number]})
+    return result
+
+
 def clearml_agent_instances(instances, queues, gpus=()):
     """The filter; raises AnsibleFilterError with one line."""
-    listed = instances or [{"name": "gpu%s" % gpu["index"], "gpus": [gpu["index"]]} for gpu in gpus] or [{"name": "cpu"}]
+    listed = instances or of_gpus(gpus) or [{"name": "cpu"}]
     result, names, owners = [], set(), {}
     for entry in listed:
         unknown = set(entry) - {"name", "gpus", "queues"}
