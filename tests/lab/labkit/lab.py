@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 import time
@@ -71,7 +72,7 @@ class Lab:
 
     def _ssh_options(self) -> list[str]:
         settings = {
-            "UserKnownHostsFile": str(self.folder / "known_hosts"),
+            "UserKnownHostsFile": f'"{self.folder / "known_hosts"}"',
             "GlobalKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "yes",
             "IdentitiesOnly": "yes",
@@ -240,7 +241,7 @@ def _image() -> str:
 
 def inventory_text(lab: Lab, plan: topology.Topology, state: dict, variables: dict) -> str:
     """The inventory of a lab as YAML: where hosts are, how to log in, their groups, and where downloads come from."""
-    common = " ".join(lab._ssh_options())
+    common = shlex.join(lab._ssh_options())
     groups: dict[str, dict] = {
         "all": {
             "vars": {

@@ -35,7 +35,7 @@ def free_subnet(used: Iterable[ipaddress.IPv4Network], seed: str) -> ipaddress.I
 def used_subnets() -> list[ipaddress.IPv4Network]:
     """What podman's networks, this machine's routes and its own addresses occupy, without the default route."""
     found = []
-    for network in podman_json("network", "inspect", *podman("network", "ls", "--quiet").split()):
+    for network in podman_json("network", "ls", "--format", "json"):
         found += [subnet["subnet"] for subnet in network.get("subnets") or []]
     routes = json.loads(subprocess.run(["ip", "-json", "-4", "route", "show", "table", "all"], check=True, capture_output=True).stdout)
     found += [route["dst"] for route in routes if route.get("dst") not in (None, "default")]
