@@ -18,7 +18,7 @@ _SHELL = re.compile(rb"^#!\s*(/usr)?/bin/(env )?(ba|da)?sh\b")
 def main() -> int:
     scripts = []
     for name in sorted(listed(ROOT)):
-        if name.endswith(".j2"):
+        if name.endswith(".j2") or not (ROOT / name).is_file():
             continue
         with open(ROOT / name, "rb") as file:
             if _SHELL.match(file.read(64)):
