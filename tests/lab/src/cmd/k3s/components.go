@@ -1,21 +1,21 @@
+// Copyright (c) 2026, homelab.mlops contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
 package main
 
 import (
 	"context"
 
-	containerd "github.com/containerd/containerd/v2/cmd/containerd/command"
 	_ "github.com/containerd/containerd/v2/cmd/containerd/builtins"
+	containerd "github.com/containerd/containerd/v2/cmd/containerd/command"
 	ctr "github.com/containerd/containerd/v2/cmd/ctr/app"
-	shimmanager "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2/manager"
-	_ "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2/task/plugin"
-	"github.com/containerd/containerd/v2/pkg/shim"
-	kine "github.com/k3s-io/kine/pkg/endpoint"
-	etcd "go.etcd.io/etcd/server/v3/etcdmain"
 	"github.com/spf13/cobra"
-	"k8s.io/component-base/cli"
+	etcd "go.etcd.io/etcd/server/v3/etcdmain"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
+	kubeversion "k8s.io/component-base/version"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	kcm "k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -24,14 +24,13 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-var _ = kine.Listen
-var _ = etcd.Main
-var _ = containerd.App
-var _ = ctr.New
-var _ = shimmanager.NewShimManager
-var _ = shim.Run
+// gitCommit stands for the commit that K3s's version line shows; set when linking.
+var gitCommit = "unknown"
 
-func component(name string) *cobra.Command {
+func version() string { return kubeversion.Get().GitVersion }
+
+// kubernetes are the components with a cobra command of their own.
+func kubernetes(name string) *cobra.Command {
 	switch name {
 	case "kube-apiserver":
 		return apiserver.NewAPIServerCommand()
@@ -49,4 +48,8 @@ func component(name string) *cobra.Command {
 	return nil
 }
 
-var _ = cli.Run
+func runContainerd(args []string) error { return containerd.App().Run(args) }
+
+func runCtr(args []string) error { return ctr.New().Run(args) }
+
+func runEtcd(args []string) { etcd.Main(args) }
