@@ -20,7 +20,6 @@ COMPANY_NAME = "clearml"
 SYSTEM_ROLES = ("system", "root")
 ROLES = ("system", "root", "admin", "superuser", "user", "annotator")
 COMPANY_ROLES = ("admin", "superuser", "user", "annotator")
-COOKIE = "clearml_token_basic"
 THIRTY_DAYS = 30 * 24 * 3600
 ONE_YEAR = 365 * 24 * 3600
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
@@ -36,7 +35,7 @@ def identity_of(account):
 def _cookie(call):
     for part in call.headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE:
+        if name == call.server.config.cookie_name:
             return value
     return None
 
@@ -198,7 +197,7 @@ def _own_account(call):
 @endpoint("auth.login", fields={"expiration_sec": Int(maximum=ONE_YEAR)})
 def login(call):
     token = new_token(call, call.user, call.company, call.req.expiration_sec)
-    call.cookies[COOKIE] = token
+    call.cookies[call.server.config.cookie_name] = token
     return {"token": token}
 
 
@@ -211,7 +210,7 @@ def logout(call):
             if old["until"] <= moment:
                 call.store.delete("revoked_sessions", old["id"])
         call.store.put("revoked_sessions", {"id": session, "until": call.token.get("exp") or moment + THIRTY_DAYS})
-    call.cookies[COOKIE] = None
+    call.cookies[call.server.config.cookie_name] = None
 
 
 @endpoint(

@@ -14,7 +14,6 @@ from . import apiserver, config, fileserver, webserver
 from .hocon import HoconError
 from .store import open_backend
 
-CONFIG_FOLDER = "/opt/clearml/config"
 log = logging.getLogger("clearml_api")
 
 
@@ -33,7 +32,7 @@ def _parser():
     parser.add_argument(
         "--state", metavar="FILE", help="keep the state in this SQLite file (default: CLEARML_REDIS_SERVICE_HOST, or memory)"
     )
-    parser.add_argument("--config", default=CONFIG_FOLDER, metavar="FOLDER", help="*.conf files (default %(default)s)")
+    parser.add_argument("--config", metavar="FOLDER", help="*.conf files (default for a part: CLEARML_CONFIG_PATH or /opt/clearml/config)")
     parser.add_argument("--files", type=_address, metavar="HOST:PORT", help="by hand: also a file server there")
     parser.add_argument("--folder", metavar="FOLDER", help="the file server's files (default CLEARML_UPLOAD_FOLDER or /mnt/fileserver)")
     parser.add_argument("--web", type=_address, metavar="HOST:PORT", help="by hand: also the web port there, e.g. 127.0.0.1:8080")
@@ -48,22 +47,20 @@ def _redis_address(environment):
 
 
 def _api(arguments, tree):
+    users = tree["apiserver"]["auth"]["fixed_users"]
     if arguments.mode:
-        fixed = {"apiserver": {"auth": {"fixed_users": config.RECORDED_USERS if arguments.mode == "fixed" else {"enabled": False}}}}
-        configured = tree["apiserver"]["auth"]["fixed_users"]
-        if not (arguments.mode == "fixed" and configured.get("users")):
-            config.merge_into(tree, fixed)
-        configured = tree["apiserver"]["auth"]["fixed_users"]
-        configured["enabled"] = arguments.mode == "fixed"
-    redis = None if arguments.state or arguments.mode else _redis_address(os.environ)
+        users["enabled"] = arguments.mode == "fixed"
+        users["users"] = users.get("users") or config.RECORDED_USERS
+    redis = None if arguments.state else _redis_address(os.environ)
     return apiserver.ApiServer(tree, open_backend(arguments.state, redis))
 
 
 def _files(arguments, tree, address, api_url):
     folder = arguments.folder or os.environ.get("CLEARML_UPLOAD_FOLDER") or "/mnt/fileserver"
-    pair = tree["secure"]["credentials"]["fileserver"]
-    enabled = tree.get("fileserver", {}).get("auth", {}).get("enabled", True)
-    check = fileserver.TokenCheck(api_url, pair["user_key"], pair["user_secret"]) if enabled else None
+    pair, settings = tree["secure"]["credentials"]["fileserver"], tree["fileserver"]["auth"]
+    check = None
+    if settings["enabled"]:
+        check = fileserver.TokenCheck(api_url, pair["user_key"], pair["user_secret"], settings["cookie_names"])
     return fileserver.listener(address, folder, check)
 
 
@@ -101,7 +98,8 @@ def main(argv=None):
         parser.error("give either apiserver, fileserver or webserver, or --mode fixed|open")
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), format="%(asctime)s %(levelname)s %(message)s")
     try:
-        servers, api = _servers(arguments, config.load(arguments.config, os.environ))
+        folder = arguments.config or (os.environ.get("CLEARML_CONFIG_PATH", "/opt/clearml/config") if arguments.part else None)
+        servers, api = _servers(arguments, config.load(folder, os.environ))
     except (OSError, HoconError) as error:
         print(f"clearml-api: {error}", file=sys.stderr)
         return 1

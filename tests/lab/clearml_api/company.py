@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """organization.*, server.*, login.* and debug.*: the small endpoints about the installation."""
 
-from .auth import COMPANY, COMPANY_NAME, COOKIE
+from .auth import COMPANY, COMPANY_NAME
 from .calls import API_VERSION, SERVER_VERSION, endpoint
 from .schema import Any, Bool, Dict
 
@@ -33,7 +33,7 @@ def supported_modes(call):
 
 @endpoint("login.logout", "2.13", authorize=None)
 def logout(call):
-    call.cookies[COOKIE] = None
+    call.cookies[call.server.config.cookie_name] = None
 
 
 _TAGGED = ("projects", "tasks", "models", "queues")

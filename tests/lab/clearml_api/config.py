@@ -13,10 +13,16 @@ import hashlib
 from pathlib import Path
 
 from .auth import COMPANY
-from .hocon import merge_into, parse, scalar
+from .hocon import HoconError, merge_into, parse, scalar
 
 DEFAULTS = {
-    "apiserver": {"auth": {"fixed_users": {"enabled": False, "pass_hashed": False, "users": []}}},
+    "apiserver": {
+        "auth": {
+            "fixed_users": {"enabled": False, "pass_hashed": False, "users": []},
+            "session_auth_cookie_name": "clearml_token_basic",
+        }
+    },
+    "fileserver": {"auth": {"enabled": True, "cookie_names": ["clearml_token_basic"]}},
     "secure": {
         "auth": {"token_secret": "a secret for tests that no deployment keeps"},
         "credentials": {
@@ -49,14 +55,11 @@ DEFAULTS = {
 }
 
 # the fixed users of the recordings, for `--mode fixed`
-RECORDED_USERS = {
-    "enabled": True,
-    "users": [
-        {"username": "alice", "password": "alice-pw-1", "name": "Alice Example"},
-        {"username": "bob", "password": "bob-pw-2", "name": "Bob Example"},
-        {"username": "carol", "password": "pässwörd", "name": "Carol Ünicode"},
-    ],
-}
+RECORDED_USERS = [
+    {"username": "alice", "password": "alice-pw-1", "name": "Alice Example"},
+    {"username": "bob", "password": "bob-pw-2", "name": "Bob Example"},
+    {"username": "carol", "password": "pässwörd", "name": "Carol Ünicode"},
+]
 
 
 def load(folder=None, environment=None):
@@ -71,17 +74,28 @@ def load(folder=None, environment=None):
             target = tree
             for step in path[:-1]:
                 target = target.setdefault(step.lower(), {})
-            target[path[-1].lower()] = scalar(value)
+            target[path[-1].lower()] = _variable(value)
     return tree
+
+
+def _variable(text):
+    """Lists and objects are read as in files; what cannot be read stays text, for this program may not need it."""
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            return parse(f"value: {text}")["value"]
+        except HoconError:
+            return text
+    return scalar(text)
 
 
 class Config:
     """What the services ask of the settings."""
 
     def __init__(self, tree):
-        fixed = tree["apiserver"].get("auth", {}).get("fixed_users", {})
+        fixed = tree["apiserver"]["auth"]["fixed_users"]
         self.fixed = bool(fixed.get("enabled"))
         self.passwords_hashed = bool(fixed.get("pass_hashed"))
+        self.cookie_name = str(tree["apiserver"]["auth"].get("session_auth_cookie_name"))
         self.token_secret = str(tree["secure"]["auth"]["token_secret"])
         self.internal_users = {
             name: {

@@ -20,7 +20,6 @@ import urllib.request
 from collections import OrderedDict
 from pathlib import Path
 
-from .auth import COOKIE
 from .httpd import Handler, Server
 
 _CHUNK = 256 * 1024
@@ -35,7 +34,8 @@ class Refused(Exception):
 class TokenCheck:
     """Asks the API server whether a token is good, with the file server's own key; remembers good ones for 12 hours."""
 
-    def __init__(self, api_url, key, secret):
+    def __init__(self, api_url, key, secret, cookie_names):
+        self.cookie_names = cookie_names
         self._url, self._pair = api_url.rstrip("/") + "/auth.validate_token", f"{key}:{secret}"
         self._known = OrderedDict()
 
@@ -169,7 +169,7 @@ def listener(address, folder, check=None):
             token = header[7:] if header else None
             for part in self.headers.get("Cookie", "").split(";"):
                 name, _, value = part.strip().partition("=")
-                if not token and name == COOKIE:
+                if not token and name in check.cookie_names:
                     token = value
             if not token:
                 raise Refused(401, "Unauthorized")

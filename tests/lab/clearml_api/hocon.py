@@ -34,7 +34,7 @@ def _tokens(text):
         position = match.end()
         if kind == "bare":
             value = re.split(r"\s*//", value)[0].rstrip() if "//" in value and "://" not in value else value.rstrip()
-            if "${" in value or value.startswith("include ") or value.endswith("+"):
+            if value.startswith("include ") or value.endswith(("$", "+")):
                 raise HoconError(f"line {line}: substitutions, include and += are not read")
         if kind not in ("space", "comment"):
             yield kind, value, line

@@ -49,6 +49,8 @@ class RedisConnection:
         for reply in replies:
             if isinstance(reply, OSError):
                 raise reply
+            if isinstance(reply, list):  # an EXEC's replies
+                RedisConnection._checked(reply)
         return replies
 
     def _read(self):

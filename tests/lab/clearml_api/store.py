@@ -125,6 +125,7 @@ class Store:
             self._collections.setdefault(collection, {})[key] = json.loads(body)
             self._seq[collection, key] = seq
         self._next = max(self._seq.values(), default=0) + 1
+        self._stale = False
         self._forget()
 
     def _forget(self):
@@ -132,6 +133,12 @@ class Store:
 
     def __enter__(self):
         self._lock.acquire()
+        if self._stale:
+            try:
+                self._load()
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(self, *error):
@@ -152,7 +159,7 @@ class Store:
             try:
                 self._backend.write(puts, deletes, self._appends, self._drops)
             except BaseException:
-                self._load()
+                self._stale = True  # the backend's documents count, not those of this call
                 raise
         self._forget()
 
