@@ -101,7 +101,7 @@ class Lab:
             drawn = hashlib.sha256(f"{image}\n{source.read_text(encoding='utf-8')}".encode()).hexdigest()
             state = self.state
             there = hosts.containers(self.labels)
-            if state and len(there) == len(plan.hosts) == len(state["hosts"]):
+            if state and len(there) == len(state["hosts"]):
                 if state["drawn"] != drawn:
                     raise LabError(f"lab {self.name} is up with another topology or older hosts: `lab down --name {self.name}` first")
                 self._wake(there)
