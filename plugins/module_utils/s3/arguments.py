@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import urlsplit
 
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import InvalidInput
+
+REGION = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
 def connection_arguments():
@@ -38,12 +41,15 @@ class Connection(object):
         try:
             parts = urlsplit(self.endpoint_url)
             valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+            valid = valid and not any(character.isspace() for character in self.endpoint_url)
         except ValueError:
             valid = False
         if not valid or parts.path or parts.query or parts.fragment:
             raise InvalidInput("endpoint_url must be an address such as http://192.0.2.20:9000, without a bucket")
         if parts.username is not None or parts.password is not None:
             raise InvalidInput("endpoint_url must not hold a user or a password: use access_key and secret_key")
+        if not REGION.match(params["region"]):
+            raise InvalidInput("region %r must be a name such as us-east-1" % params["region"])
         if params["timeout_seconds"] <= 0:
             raise InvalidInput("timeout_seconds must be above 0")
         if params["ca_bundle"] and not os.access(params["ca_bundle"], os.R_OK):

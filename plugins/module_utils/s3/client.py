@@ -15,6 +15,7 @@ import traceback
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     AccessDenied,
     BucketTaken,
+    InvalidInput,
     MissingLibrary,
     NotFound,
     NotImplementedByServer,
@@ -22,6 +23,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     Unreachable,
     WrongKey,
     WrongRegion,
+    remedy,
 )
 
 try:
@@ -66,6 +68,7 @@ class Client(object):
     :param connection: arguments.Connection
     :param sleep: function that waits for a number of seconds
     :raises MissingLibrary: boto3 is not there
+    :raises InvalidInput: boto3 refuses an option, or the environment of the host (such as AWS_PROFILE)
     """
 
     def __init__(self, connection, sleep=time.sleep):
@@ -78,24 +81,27 @@ class Client(object):
         self.region = connection.region
         self._sleep = sleep
         verify = (connection.ca_bundle or True) if connection.validate_certs else False
-        self._boto = boto3.session.Session().client(
-            "s3",
-            endpoint_url=connection.endpoint_url,
-            aws_access_key_id=connection.access_key,
-            aws_secret_access_key=connection.secret_key,
-            region_name=connection.region,
-            verify=verify,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                connect_timeout=connection.timeout_seconds,
-                read_timeout=connection.timeout_seconds,
-                retries={"mode": "standard", "max_attempts": ATTEMPTS},
-                user_agent_extra="homelab.mlops",
-            ),
-        )
+        try:
+            self._boto = boto3.session.Session().client(
+                "s3",
+                endpoint_url=connection.endpoint_url,
+                aws_access_key_id=connection.access_key,
+                aws_secret_access_key=connection.secret_key,
+                region_name=connection.region,
+                verify=verify,
+                config=Config(
+                    signature_version="s3v4",
+                    s3={"addressing_style": "path"},
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                    connect_timeout=connection.timeout_seconds,
+                    read_timeout=connection.timeout_seconds,
+                    retries={"mode": "standard", "max_attempts": ATTEMPTS},
+                    user_agent_extra="homelab.mlops",
+                ),
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise InvalidInput("a client for %s cannot be made: %s" % (connection.endpoint_url, error)) from error
 
     def call(self, operation, **arguments):
         """One operation of the S3 client (its Python name), repeated while the server is busy; returns boto's dict.
@@ -113,8 +119,7 @@ class Client(object):
                 raise self._refusal(operation, arguments, code, error) from error
             except BotoCoreError as error:
                 raise Unreachable(
-                    "cannot reach the S3 server at %s for %s: %s; check endpoint_url, and that the server is up"
-                    % (self.url, operation, error)
+                    "cannot reach the S3 server at %s for %s: %s; %s" % (self.url, operation, error, remedy(error))
                 ) from error
 
     def pages(self, operation, **arguments):
@@ -125,7 +130,7 @@ class Client(object):
             code = str(error.response.get("Error", {}).get("Code", ""))
             raise self._refusal(operation, arguments, code, error) from error
         except BotoCoreError as error:
-            raise Unreachable("cannot reach the S3 server at %s for %s: %s" % (self.url, operation, error)) from error
+            raise Unreachable("cannot reach the S3 server at %s for %s: %s; %s" % (self.url, operation, error, remedy(error))) from error
 
     def optional(self, operation, not_set, **arguments):
         """As `call`, and None when the server says with one of the codes `not_set` that nothing is configured."""

@@ -55,3 +55,13 @@ class NotImplementedByServer(S3Error):
 
 class NotFound(S3Error):
     """The bucket, policy or user is not there."""
+
+
+def remedy(reason):
+    """What a person does when there is no answer.
+
+    :param reason: exception or text of the HTTP library
+    """
+    if "SSL" in str(reason) or "certificate" in str(reason):
+        return "check ca_bundle, the host name in endpoint_url and the server's clock"
+    return "check endpoint_url, and that the server is up"

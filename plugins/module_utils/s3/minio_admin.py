@@ -17,11 +17,13 @@ import traceback
 from ansible_collections.homelab.mlops.plugins.module_utils.s3 import policy as policies
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     AccessDenied,
+    InvalidInput,
     MissingLibrary,
     NotFound,
     S3Error,
     Unreachable,
     WrongKey,
+    remedy,
 )
 
 try:
@@ -57,6 +59,7 @@ class Admin(object):
 
     :param connection: arguments.Connection
     :raises MissingLibrary: the package minio is not there
+    :raises InvalidInput: it refuses an option
     """
 
     def __init__(self, connection):
@@ -71,16 +74,19 @@ class Admin(object):
             timeout=urllib3.Timeout(connect=connection.timeout_seconds, read=connection.timeout_seconds),
             cert_reqs="CERT_REQUIRED" if connection.validate_certs else "CERT_NONE",
             ca_certs=connection.ca_bundle or certifi.where(),
-            retries=urllib3.Retry(total=4, backoff_factor=0.5, status_forcelist=[502, 503, 504]),
+            retries=urllib3.Retry(total=4, other=0, backoff_factor=0.5, status_forcelist=[502, 503, 504]),
         )
-        self._admin = MinioAdmin(
-            endpoint=connection.host,
-            credentials=StaticProvider(connection.access_key, connection.secret_key),
-            region=connection.region,
-            secure=connection.secure,
-            cert_check=connection.validate_certs,
-            http_client=self._http,
-        )
+        try:
+            self._admin = MinioAdmin(
+                endpoint=connection.host,
+                credentials=StaticProvider(connection.access_key, connection.secret_key),
+                region=connection.region,
+                secure=connection.secure,
+                cert_check=connection.validate_certs,
+                http_client=self._http,
+            )
+        except ValueError as error:
+            raise InvalidInput("a client for %s cannot be made: %s" % (connection.endpoint_url, error)) from error
 
     def call(self, method, *arguments, **named):
         """One method of MinioAdmin; its JSON answer as Python values, None for an empty one.
@@ -150,9 +156,7 @@ class Admin(object):
 
     def _unreachable(self, method, error):
         reason = getattr(error, "reason", None) or error
-        return Unreachable(
-            "cannot reach MinIO at %s for %s: %s; check endpoint_url, and that the server is up" % (self.url, method, reason)
-        )
+        return Unreachable("cannot reach MinIO at %s for %s: %s; %s" % (self.url, method, reason, remedy(reason)))
 
     def _refusal(self, method, error):
         try:

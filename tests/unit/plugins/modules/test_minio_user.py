@@ -109,6 +109,7 @@ def test_a_new_user_needs_a_secret(server):
         ({"name": "a b"}, "without spaces, commas and equals signs"),
         ({"secret": "short"}, "has 5 characters: use 8 to 40"),
         ({"secret": "x" * 41}, "has 41 characters: use 8 to 40"),
+        ({"region": "us east"}, "must be a name such as us-east-1"),
         ({"name": ROOT[0]}, "is the one that this connection uses"),
     ],
 )

@@ -158,11 +158,12 @@ def test_a_bucket_that_is_not_empty_needs_force(server):
     assert server.names() == []
 
 
-def test_more_objects_than_one_page(server):
+def test_more_objects_than_one_page(server, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "5")
     bucket(server)
-    for number in range(1100):
+    for number in range(12):
         server.boto.put_object(Bucket="data-1", Key="key-%04d" % number, Body=b"")
-    assert bucket(server, state="absent", force=True)["removed"]["objects"] == 1100
+    assert bucket(server, state="absent", force=True)["removed"]["objects"] == 12
     assert server.names() == []
 
 
@@ -248,10 +249,22 @@ def test_wrong_region():
         assert bucket(server)["failed"] is True
 
 
-@pytest.mark.parametrize("url", ["192.0.2.1:9000", "http://", "http://user:pw@192.0.2.1:9000", "http://192.0.2.1:9000/bucket"])
+@pytest.mark.parametrize(
+    "url", ["192.0.2.1:9000", "http://", "http://user:pw@192.0.2.1:9000", "http://192.0.2.1:9000/bucket", "http://a b:9000"]
+)
 def test_addresses_that_cannot_be_meant(url):
     refused = run("s3_bucket", endpoint_url=url, name="data-1", **KEYS)
     assert refused["msg"].startswith("endpoint_url must")
+
+
+def test_a_client_that_cannot_be_made(monkeypatch):
+    with ScriptedServer([]) as server:
+        assert bucket(server, region="us east")["msg"] == "region 'us east' must be a name such as us-east-1"
+        monkeypatch.setenv("AWS_PROFILE", "nosuch")
+        refused = bucket(server)
+        assert "cannot be made" in refused["msg"]
+        assert "nosuch" in refused["msg"]
+        assert server.calls == []
 
 
 def test_nobody_listens(monkeypatch):
