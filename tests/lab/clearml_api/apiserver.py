@@ -39,7 +39,7 @@ def listener(address, api):
             if body is None:
                 return
             headers = self.lower_headers()
-            ip = headers.get("x-forwarded-for", "").partition(",")[0].strip() or headers.get("x-real-ip") or self.client_address[0]
+            ip = headers.get("x-forwarded-for") or headers.get("x-real-ip") or self.client_address[0]
             status, kind, data, cookies = handle(api, self.command, self.path, headers, body, ip)
             extra = [("Set-Cookie", _cookie_line(name, value)) for name, value in cookies.items()]
             origin = headers.get("origin")

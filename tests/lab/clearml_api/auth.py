@@ -249,8 +249,6 @@ def create_user(call):
     req = call.req
     if req.company != COMPANY:
         raise fail("invalid_id", company=req.company)
-    if len(req.name.strip()) < 3:
-        raise fail("data", name="String value is too short")
     if not _EMAIL.match(req.email):
         raise fail("data", email=f"Invalid email address: {req.email}")
     if any(account["email"] == req.email for account in call.store.all("accounts")):

@@ -24,7 +24,7 @@ SERVER_VERSION = "2.3.0"
 ANY_ROLE = ("*",)
 
 log = logging.getLogger(__name__)
-_PATH = re.compile(r"^/(?:v(\d+\.\d+)/)?([A-Za-z_]\w*\.[A-Za-z_]\w*)/?$")
+_PATH = re.compile(r"^/?(?:v(\d+\.?\d+)/)?([A-Za-z_]\w+\.[A-Za-z_]\w+)/?$")
 _BAD_BODY = "The browser (or proxy) sent a request that this server could not understand."
 
 

@@ -42,7 +42,7 @@ def _note_scalar(task, event):
         last.update(min_value=value, min_value_iteration=iteration)
     if value > last["max_value"]:
         last.update(max_value=value, max_value_iteration=iteration)
-    last["mean_value"] = (last["mean_value"] * last["count"] + value) / (last["count"] + 1)
+    last["mean_value"] = round((last["mean_value"] * last["count"] + value) / (last["count"] + 1), 2)
     last["count"] += 1
 
 

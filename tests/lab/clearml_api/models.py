@@ -40,7 +40,7 @@ KIND = Kind(
     dates=("created", "last_update"),
     joins={"company": "companies", "user": "users", "project": "projects", "task": "tasks", "parent": "models"},
 )
-_METADATA = {"key": Str(), "type": Str(), "value": Str()}
+_METADATA = {name: Str(required=True) for name in ("key", "type", "value")}
 _FIELDS = {
     "name": Str(),
     "uri": Str(),

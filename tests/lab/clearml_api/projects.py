@@ -109,7 +109,7 @@ def _sent_fields(call):
     fields = {name: call.data[name] for name in _EDITABLE if call.data.get(name) is not None}
     for name in ("tags", "system_tags"):
         if name in fields:
-            wrong = [tag for tag in fields[name] if str(tag).startswith("__$")]
+            wrong = [tag for tag in fields[name] if tag.startswith("__$")]
             if wrong:
                 raise fail("field_value", "unsupported tag prefix", values=wrong)
             fields[name] = sorted(fields[name])

@@ -24,7 +24,7 @@ FIELDS = (
 )
 KIND = Kind("queues", FIELDS, dates=("last_update",), joins={"company": "companies"})
 HIDDEN_TAG = "k8s-glue"
-_METADATA = {"key": Str(), "type": Str(), "value": Str()}
+_METADATA = {name: Str(required=True) for name in ("key", "type", "value")}
 _METADATA_NAME = "apiserver.apimodels.metadata.MetadataItem"
 _QUEUE = {"queue": Str(required=True)}
 _ENTRY = {**_QUEUE, "task": Str(required=True)}
@@ -352,12 +352,8 @@ def get_num_entries(call):
     },
 )
 def get_queue_metrics(call):
-    """No history is kept, so each known queue has empty series."""
-    wanted = call.req.queue_ids
-    if not wanted:
-        return {"queues": []}
-    known = [key for key in wanted if call.store.get("queues", key)]
-    return {"queues": [{"queue": key, "dates": [], "avg_waiting_times": [], "queue_lengths": []} for key in known]}
+    """No history is kept."""
+    return {"queues": []}
 
 
 @endpoint(

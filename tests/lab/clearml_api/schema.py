@@ -6,6 +6,7 @@
 The order matters for the text of the first error: first every field that is present, by name, then the required ones.
 """
 
+import copy
 from types import SimpleNamespace
 
 from .errors import fail
@@ -54,8 +55,7 @@ class Int(_Field):
 
 
 class Float(_Field):
-    def convert(self, value):
-        return float(value)
+    expected, types = "float, int", (float, int)
 
 
 class Bool(_Field):
@@ -149,7 +149,7 @@ def _values(fields, data):
         if name not in values:
             if fields[name].required:
                 raise _Wrong(f"error for field '{name}'. field is required!")
-            values[name] = fields[name].default
+            values[name] = copy.copy(fields[name].default)
     return values
 
 

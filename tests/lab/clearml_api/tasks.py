@@ -187,12 +187,28 @@ def _sent_fields(call, names, previous=None):
     for name, collection, what in (("parent", "tasks", "Task"), ("project", "projects", "Project")):
         if fields.get(name) and not call.store.get(collection, fields[name]):
             raise fail("field_value", f"expecting {what} id", id=fields[name], field=name)
+    for name in ("container", "hyperparams", "configuration", "runtime", "tags", "system_tags"):
+        kind = list if name.endswith("tags") else dict
+        if name in fields:
+            try:
+                kind(fields[name])
+            except TypeError:
+                raise fail("field_value", f"expecting {kind.__name__}", field=name) from None
+            except ValueError as error:
+                raise fail("field_value", str(error), field=name) from None
     for name in ("tags", "system_tags"):
         if name in fields:
-            wrong = [tag for tag in fields[name] if str(tag).startswith("__$")]
+            wrong = [tag for tag in fields[name] if tag.startswith("__$")]
             if wrong:
                 raise fail("field_value", "unsupported tag prefix", values=wrong)
+            if not isinstance(fields[name], list):
+                raise fail("data", **{name: "Only lists and tuples may be used in a list field"})
             fields[name] = sorted(fields[name])
+    for name in ("name", "comment"):
+        if not isinstance(fields.get(name, ""), str):
+            raise fail("data", **{name: "StringField only accepts string values"})
+    if fields.get("type") is not None and fields["type"] not in TYPES:
+        raise fail("data", type=f"Value must be one of {TYPES}")
     if "name" in fields and len(str(fields["name"]).strip()) < 3:
         raise fail("data", name="String value is too short")
     if "output_dest" in fields:
@@ -453,7 +469,7 @@ _ARTIFACT = {
     "content_size": Int(),
     "timestamp": Int(),
     "type_data": Dict(),
-    "display_data": List(list),
+    "display_data": List(list, default=[]),
 }
 
 

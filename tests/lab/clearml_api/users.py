@@ -17,7 +17,7 @@ KIND = Kind(
     hidden=("preferences",),
     joins={"company": "companies"},
 )
-_SETTABLE = ("name", "family_name", "given_name", "avatar")
+_SETTABLE = ("name", "family_name", "given_name")
 
 
 def _user(call, key):
@@ -70,14 +70,20 @@ def get_current_user(call):
 @endpoint(
     "users.create",
     roles=SYSTEM_ROLES,
-    fields={"id": Str(required=True), "name": Str(required=True), "company": Str(required=True), **{name: Str() for name in _SETTABLE[1:]}},
+    fields={
+        "id": Str(required=True),
+        "name": Str(required=True),
+        "company": Str(required=True),
+        "avatar": Str(),
+        **{name: Str() for name in _SETTABLE[1:]},
+    },
 )
 def create(call):
     if call.store.get("users", call.req.id):
         raise fail("user_id_exists", id=call.req.id)
     if call.req.company != COMPANY:
         raise fail("invalid_id", company=call.req.company)
-    put_user(call.store, call.req.id, **call.sent(*_SETTABLE))
+    put_user(call.store, call.req.id, **call.sent("avatar", *_SETTABLE))
 
 
 @endpoint("users.delete", roles=SYSTEM_ROLES, fields={"user": Str(required=True)})
