@@ -78,6 +78,8 @@ def _add(call, events):
             event["value"] = event.pop("values")
         event["metric"], event["variant"] = event.get("metric") or "", event.get("variant") or ""
         call.store.append(events_list("log" if kind == "log" else "data", task["id"]), event)
+        if task["id"] not in touched:
+            task["metric_stats"] = {}  # each batch replaces them (agent-and-sdk-sessions.json, sdk_task_init)
         stats = task["metric_stats"].setdefault(_hash(event["metric"]), {"metric": event["metric"], "event_stats_by_type": {}})
         stats["event_stats_by_type"][kind] = {"last_update": event["timestamp"]}
         if kind == "training_stats_scalar":

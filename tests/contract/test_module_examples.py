@@ -1,0 +1,141 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The examples in the modules' documentation are run as they stand, by ansible-playbook against the double and S3 servers."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from server import Double, basic
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ROOT / "plugins/modules"
+STAGED = ROOT / ".build/collections"
+sys.path.append(str(ROOT / "tests/unit/plugins/support"))
+
+ALICE = ("alice", "alice-pw-1")
+ROLES_OWN = {"clearml_agent_info", "node_info", "unit_info"}  # look at a host; run by the tests of their roles
+
+
+def examples(name):
+    """The tasks in the EXAMPLES of a module."""
+    tree = ast.parse((MODULES / f"{name}.py").read_text(encoding="utf-8"))
+    texts = [
+        node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES" and isinstance(node.value, ast.Constant)
+    ]
+    return texts[0]
+
+
+def play(folder, name, replaced, variables, check=False):
+    """Runs a module's examples on localhost; returns the results of its tasks."""
+    text = examples(name)
+    for old, new in replaced.items():
+        assert old in text, f"{name}: {old} is not in the examples"
+        text = text.replace(old, new)
+    book = folder / f"{name}.yml"
+    content = [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": yaml.safe_load(text)}]
+    book.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE", "CLEARML", "AWS"))},
+        "ANSIBLE_COLLECTIONS_PATH": str(STAGED),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    }
+    program = [str(Path(sys.executable).parent / "ansible-playbook"), *(["--check"] if check else []), str(book)]
+    done = subprocess.run(program, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    return [task["hosts"]["localhost"] for task in json.loads(done.stdout)["plays"][0]["tasks"]]
+
+
+@pytest.fixture(scope="module")
+def double():
+    with Double("fixed") as running:
+        authorization = basic(*ALICE)
+        queue = running.call("queues.get_default", {}, authorization)["data"]["id"]
+        for worker in ("localhost:0", "gpu-01:0"):
+            running.call("workers.register", {"worker": worker, "queues": [queue]}, authorization)
+        yield running
+
+
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        ("clearml_queue", [False, True, False]),
+        ("clearml_credentials", [True, True, False]),
+        ("clearml_queue_info", [False, False]),
+        ("clearml_worker_info", [False]),
+    ],
+)
+def test_clearml(double, tmp_path, name, changes):
+    replaced = {"http://192.0.2.10:8008": double.urls[0]}
+    if name == "clearml_credentials":
+        replaced["/etc/clearml-agent"] = str(tmp_path)
+    variables = {"clearml_access_key": ALICE[0], "clearml_secret_key": ALICE[1], "stored_pair": {}}
+    before = double.call("queues.get_all", {}, basic(*ALICE))["data"]
+    play(tmp_path, name, replaced, variables, check=True)
+    assert double.call("queues.get_all", {}, basic(*ALICE))["data"] == before
+    results = play(tmp_path, name, replaced, variables)
+    assert [bool(result.get("changed")) for result in results] == changes
+    written = tmp_path / "credentials.env"
+    if name == "clearml_credentials":
+        pair = dict(line.split("=", 1) for line in written.read_text(encoding="utf-8").splitlines())
+        authorization = basic(pair["CLEARML_API_ACCESS_KEY"], pair["CLEARML_API_SECRET_KEY"])
+        assert double.call("users.get_current_user", {}, authorization)["data"]["user"]["name"] == "Alice Example"
+
+
+def test_s3(tmp_path):
+    from s3_server import KEYS, MotoServer
+
+    with MotoServer() as server:
+        replaced = {"http://192.0.2.20:9000": server.url}
+        variables = {"s3_access_key": KEYS["access_key"], "s3_secret_key": KEYS["secret_key"]}
+        server.boto.create_bucket(Bucket="scratch")
+        server.boto.put_object(Bucket="scratch", Key="left-over", Body=b"x")
+        play(tmp_path, "s3_bucket", replaced, variables, check=True)
+        assert server.names() == ["scratch"]
+        results = play(tmp_path, "s3_bucket", replaced, variables)
+        assert [result["changed"] for result in results] == [True, True, True]
+        assert server.names() == ["clearml"]
+        play(tmp_path, "s3_bucket_info", replaced, variables)
+
+
+def test_minio(tmp_path):
+    from minio_server import ROOT as ROOT_PAIR
+    from minio_server import MinioServer
+
+    with MinioServer() as server:
+        replaced = {"http://192.0.2.20:9000": server.url}
+        variables = {
+            "minio_root_user": ROOT_PAIR[0],
+            "minio_root_password": ROOT_PAIR[1],
+            "agent_access_key": "aK3tYq81mPzL",
+            "agent_secret_key": "a-secret-of-an-agent",
+        }
+        for check in (True, False):
+            for name in ("minio_policy", "minio_user"):
+                assert play(tmp_path, name, replaced, variables, check=check)[0]["changed"] is True
+                assert bool(server.calls) is not check
+        assert server.users["aK3tYq81mPzL"]["policies"] == {"clearml-artifacts"}
+
+
+def test_gpu(tmp_path):
+    assert play(tmp_path, "gpu_info", {}, {})[0]["changed"] is False
+
+
+def test_each_module_is_here():
+    names = {path.stem for path in MODULES.glob("*.py")}
+    run_here = {"clearml_queue", "clearml_credentials", "clearml_queue_info", "clearml_worker_info"}
+    run_here |= {"s3_bucket", "s3_bucket_info", "minio_policy", "minio_user", "gpu_info"}
+    assert names == run_here | ROLES_OWN
