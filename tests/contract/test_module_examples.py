@@ -47,7 +47,6 @@ def play(folder, name, replaced, variables, check=False):
         **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE", "CLEARML", "AWS"))},
         "ANSIBLE_COLLECTIONS_PATH": str(STAGED),
         "ANSIBLE_HOME": str(folder / "ansible"),
-        "ANSIBLE_CONFIG": os.devnull,
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
