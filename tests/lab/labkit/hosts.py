@@ -130,7 +130,13 @@ def create(
         "--hostname",
         host.name,
         *labelled,
-        "--systemd=always",
+        # podman's own mode for systemd shows a cgroup v1 host the whole machine's tree instead of its own part
+        # (libpod setupSystemd binds /sys/fs/cgroup/systemd), so what systemd needs is given one by one.
+        "--systemd=false",
+        "--env=container=podman",
+        "--tmpfs=/run:rw,mode=755,nosuid,nodev",
+        "--tmpfs=/run/lock:rw,mode=1777,nosuid,nodev,noexec",
+        "--stop-signal=SIGRTMIN+3",
         "--privileged",
         "--cgroupns=private",
         "--pids-limit=-1",

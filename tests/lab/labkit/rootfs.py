@@ -59,7 +59,7 @@ MASKED_UNITS = (
 )
 
 # The kubelet needs a shared root for the mounts of pods. A boot has an id of its own, as systemd-nspawn gives it;
-# Ansible tells by it that a host came back from a reboot.
+# Ansible tells by it that a host came back from a reboot. The machine's virtual consoles are none of a host's business.
 _BOOT_UNIT = """[Unit]
 Description=What a kernel of its own would give this host
 DefaultDependencies=no
@@ -68,6 +68,7 @@ Before=sysinit.target systemd-journald.service
 [Service]
 Type=oneshot
 ExecStart=/bin/mount --make-rshared /
+ExecStart=/bin/sh -c 'rm -f /dev/tty[0-9]*'
 ExecStart=/bin/sh -c 'cat /proc/sys/kernel/random/uuid >/run/boot_id && mount --bind /run/boot_id /proc/sys/kernel/random/boot_id'
 RemainAfterExit=yes
 
