@@ -10,6 +10,7 @@ import (
 	_ "github.com/containerd/containerd/v2/cmd/containerd/builtins"
 	containerd "github.com/containerd/containerd/v2/cmd/containerd/command"
 	ctr "github.com/containerd/containerd/v2/cmd/ctr/app"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	etcd "go.etcd.io/etcd/server/v3/etcdmain"
 	_ "k8s.io/component-base/logs/json/register"
@@ -48,7 +49,11 @@ func kubernetes(name string) *cobra.Command {
 	return nil
 }
 
-func runContainerd(args []string) error { return containerd.App().Run(args) }
+// runContainerd gives containerd a registry of its own: etcd's client has put metrics of the same names into the common one.
+func runContainerd(args []string) error {
+	prometheus.DefaultRegisterer = prometheus.NewRegistry()
+	return containerd.App().Run(args)
+}
 
 func runCtr(args []string) error { return ctr.New().Run(args) }
 

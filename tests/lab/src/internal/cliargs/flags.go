@@ -97,7 +97,7 @@ var serverOnly = []Flag{
 	flag(Int, "6443", "", "https-listen-port"),
 	inert(Int, "supervisor-port"),
 	flag(String, "", "", "advertise-address"),
-	flag(Int, "", "", "advertise-port"),
+	inert(Int, "advertise-port"),
 	flag(List, "", "", "tls-san"),
 	inert(Bool, "tls-san-security"),
 	flag(List, "10.42.0.0/16", "", "cluster-cidr"),

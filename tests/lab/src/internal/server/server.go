@@ -31,6 +31,10 @@ import (
 	"homelab.test/lab/internal/servicelb"
 )
 
+// apiAddress is where the API server listens: on the supervisor's own port, because the port of the kubernetes Service's
+// endpoints is the one it listens on (K3s patches a flag advertise-port into it), and on an address that no client uses.
+const apiAddress = "127.0.0.2"
+
 // Server is one server of a cluster.
 type Server struct {
 	Values   *cliargs.Values
@@ -42,7 +46,7 @@ type Server struct {
 	id        node.Identity
 	dir       string
 	port      string // of the supervisor and of the API as clients see it
-	apiPort   string // of the API server itself, on the loopback address
+	api       string // host and port of the API server itself
 	serviceIP string
 	dns       string
 
@@ -122,8 +126,7 @@ func (s *Server) prepare() error {
 		v.Set("advertise-address", s.id.IPs[0])
 	}
 	s.port = v.Get("https-listen-port")
-	port, _ := strconv.Atoi(s.port)
-	s.apiPort = strconv.Itoa(port + 1)
+	s.api = net.JoinHostPort(apiAddress, s.port)
 	if s.serviceIP, err = addressIn(v.List("service-cidr")[0], 1); err != nil {
 		return fmt.Errorf("invalid service-cidr: %w", err)
 	}
@@ -184,7 +187,7 @@ func (s *Server) certificates() error {
 	}
 	hosts := []string{
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + s.Values.Get("cluster-domain"),
-		"localhost", "127.0.0.1", s.serviceIP, s.id.Name, s.Values.Get("advertise-address"),
+		"localhost", "127.0.0.1", apiAddress, s.serviceIP, s.id.Name, s.Values.Get("advertise-address"),
 	}
 	hosts = append(append(hosts, s.id.IPs...), s.Values.List("tls-san")...)
 	hosts = append(hosts, s.Values.List("node-external-ip")...)
@@ -209,7 +212,7 @@ func (s *Server) certificates() error {
 	for file, certificate := range map[string]string{
 		"admin": "client-admin", "supervisor": "client-supervisor", "controller": "client-controller", "scheduler": "client-scheduler",
 	} {
-		err := node.WriteKubeconfig(filepath.Join(s.dir, "cred", file+".kubeconfig"), "https://127.0.0.1:"+s.apiPort,
+		err := node.WriteKubeconfig(filepath.Join(s.dir, "cred", file+".kubeconfig"), "https://"+s.api,
 			filepath.Join(tls, "server-ca.crt"), filepath.Join(tls, certificate), false, 0o600)
 		if err != nil {
 			return err
@@ -221,18 +224,13 @@ func (s *Server) certificates() error {
 func (s *Server) startAPIServer() error {
 	tls := func(name string) string { return filepath.Join(s.dir, "tls", name) }
 	issuer := "https://kubernetes.default.svc." + s.Values.Get("cluster-domain")
-	port := s.Values.Get("advertise-port")
-	if port == "" {
-		port = s.port
-	}
 	own := map[string]string{
 		"advertise-address":                  s.Values.Get("advertise-address"),
-		"advertise-port":                     port,
 		"allow-privileged":                   "true",
 		"anonymous-auth":                     "false",
 		"api-audiences":                      issuer + ",k3s",
 		"authorization-mode":                 "Node,RBAC",
-		"bind-address":                       "127.0.0.1",
+		"bind-address":                       apiAddress,
 		"cert-dir":                           tls("temporary-certs"),
 		"client-ca-file":                     tls("client-ca.crt"),
 		"enable-admission-plugins":           "NodeRestriction",
@@ -241,6 +239,7 @@ func (s *Server) startAPIServer() error {
 		"kubelet-client-certificate":         tls("client-kube-apiserver.crt"),
 		"kubelet-client-key":                 tls("client-kube-apiserver.key"),
 		"kubelet-preferred-address-types":    "InternalIP,ExternalIP,Hostname",
+		"permit-port-sharing":                "true",
 		"profiling":                          "false",
 		"proxy-client-cert-file":             tls("client-auth-proxy.crt"),
 		"proxy-client-key-file":              tls("client-auth-proxy.key"),
@@ -249,7 +248,7 @@ func (s *Server) startAPIServer() error {
 		"requestheader-extra-headers-prefix": "X-Remote-Extra-",
 		"requestheader-group-headers":        "X-Remote-Group",
 		"requestheader-username-headers":     "X-Remote-User",
-		"secure-port":                        s.apiPort,
+		"secure-port":                        s.port,
 		"service-account-issuer":             issuer,
 		"service-account-key-file":           tls("service.key"),
 		"service-account-signing-key-file":   tls("service.key"),

@@ -39,14 +39,16 @@ func (s *Server) startSQL(ctx context.Context) (datastore, error) {
 	}
 	// The API server says goodbye to the datastore after the signal: it ends with the process, not with the context.
 	config, err := kine.Listen(context.WithoutCancel(ctx), kine.Config{
-		Listener:         "unix://" + filepath.Join(s.dir, "kine.sock"),
-		Endpoint:         s.Values.Get("datastore-endpoint"),
-		NotifyInterval:   5 * time.Second,
-		CompactInterval:  5 * time.Minute,
-		CompactTimeout:   5 * time.Second,
-		CompactMinRetain: 1000,
-		CompactBatchSize: 1000,
-		PollBatchSize:    500,
+		Listener:       "unix://" + filepath.Join(s.dir, "kine.sock"),
+		Endpoint:       s.Values.Get("datastore-endpoint"),
+		NotifyInterval: 5 * time.Second,
+		// The API server asks whether progress of watches is told, which etcd tells since 3.5.13 (kine's own default).
+		EmulatedETCDVersion: "3.6.11",
+		CompactInterval:     5 * time.Minute,
+		CompactTimeout:      5 * time.Second,
+		CompactMinRetain:    1000,
+		CompactBatchSize:    1000,
+		PollBatchSize:       500,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating storage endpoint: %w", err)

@@ -20,9 +20,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -48,7 +50,12 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(s.Values.Get("bind-address"), s.port))
+	shared := net.ListenConfig{Control: func(_, _ string, connection syscall.RawConn) error {
+		var failed error
+		err := connection.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return errors.Join(err, failed)
+	}}
+	listener, err := shared.Listen(ctx, "tcp4", net.JoinHostPort(s.Values.Get("bind-address"), s.port))
 	if err != nil {
 		return err
 	}
@@ -58,7 +65,7 @@ func (s *Server) listen(ctx context.Context) error {
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
 	}
 	go func() {
-		if err := server.ServeTLS(listener, "", ""); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := server.ServeTLS(notForAPI{listener}, "", ""); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			logrus.Fatalf("supervisor: %v", err)
 		}
 	}()
@@ -68,6 +75,22 @@ func (s *Server) listen(ctx context.Context) error {
 		server.Close()
 	}()
 	return nil
+}
+
+// notForAPI closes connections to the API server's own address: they come here while it does not listen yet.
+type notForAPI struct{ net.Listener }
+
+func (l notForAPI) Accept() (net.Conn, error) {
+	for {
+		connection, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if local, ok := connection.LocalAddr().(*net.TCPAddr); !ok || local.IP.String() != apiAddress {
+			return connection, nil
+		}
+		connection.Close()
+	}
 }
 
 func (s *Server) router(api http.Handler) http.Handler {
@@ -133,7 +156,7 @@ func (s *Server) proxy() (http.Handler, error) {
 			FlushInterval: -1,
 			ErrorLog:      log.New(io.Discard, "", 0),
 			Rewrite: func(r *httputil.ProxyRequest) {
-				r.Out.URL.Scheme, r.Out.URL.Host = "https", "127.0.0.1:"+s.apiPort
+				r.Out.URL.Scheme, r.Out.URL.Host = "https", s.api
 				for name := range r.Out.Header {
 					if strings.HasPrefix(name, "X-Remote-") {
 						r.Out.Header.Del(name)
