@@ -73,6 +73,8 @@ def _revoked(call, claims):
 def _by_token(call, value):
     try:
         claims = tokens.read(value, call.server.config.token_secret)
+    except tokens.KeyNotWanted as error:
+        raise fail("token", "jwt invalid key error", reason=error) from None
     except tokens.TokenError as error:
         raise fail("token", "invalid jwt token", reason=error) from None
     if not claims.get("identity"):
@@ -129,6 +131,11 @@ def check_role(call):
         raise fail("role", role=call.identity.role, allowed=allowed)
 
 
+def _sent_names(call):
+    wanted = ("x-clearml-impersonate-as", "x-trains-impersonate-as", "x-clearml-act-as", "x-trains-act-as")
+    return [name for name in call.header_names if name.lower() in wanted]
+
+
 def impersonate(call):
     """X-ClearML-Impersonate-As: the user with the user's role; X-ClearML-Act-As: the user with the caller's role."""
     headers = call.headers
@@ -137,7 +144,7 @@ def impersonate(call):
     if call.identity is None or not (as_user or act_as):
         return
     if as_user and act_as:
-        raise fail("invalid_headers", "only one allowed", headers=("X-ClearML-Act-As", "X-ClearML-Impersonate-As"))
+        raise fail("invalid_headers", "only one allowed", headers=_sent_names(call))
     caller = call.identity
     if caller.role not in (*SYSTEM_ROLES, "admin"):
         raise fail("impersonation", "impersonation not allowed", role=caller.role)

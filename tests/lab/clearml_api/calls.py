@@ -7,6 +7,7 @@ The order of these steps decides which error a caller sees who makes two mistake
 auth.login.jsonl "malformed body, good credentials").
 """
 
+import email
 import json
 import logging
 import re
@@ -92,6 +93,11 @@ class Call:
     cookies: dict = field(default_factory=dict)
 
     @property
+    def header_names(self):
+        """As they were sent, apart from hyphenated words beginning with capitals as WSGI makes them."""
+        return ["-".join(word.capitalize() for word in name.split("-")) for name in self.headers]
+
+    @property
     def store(self):
         return self.server.store
 
@@ -160,6 +166,14 @@ def _apply_query(data, pairs):
         target[last] = value
 
 
+def _form_fields(call):
+    """The fields of a multipart form; files in it are of no use here."""
+    head = f"Content-Type: {call.headers['content-type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + call.raw_body).walk()
+    named = [(part.get_param("name", header="content-disposition"), part) for part in parts if not part.get_filename()]
+    return [(name, part.get_payload(decode=True).decode("utf-8", "replace")) for name, part in named if name]
+
+
 def _load_body(call):
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json-lines":
@@ -176,7 +190,9 @@ def _load_body(call):
     body, form = {}, []
     if kind == "application/x-www-form-urlencoded":
         form = urllib.parse.parse_qsl(call.raw_body.decode("utf-8", "replace"), keep_blank_values=True)
-    elif call.raw_body and kind != "multipart/form-data":
+    elif kind == "multipart/form-data":
+        form = _form_fields(call)
+    elif call.raw_body:
         try:
             body = json.loads(call.raw_body) or {}
         except ValueError:
@@ -198,7 +214,7 @@ def _answer(call):
         auth.impersonate(call)
         _load_body(call)
         if call.endpoint.required:
-            missing = [name for name in call.endpoint.required if call.data.get(name) is None]
+            missing = [name for name in call.endpoint.required if name not in call.data]
             if missing:
                 raise fail("missing_fields", missing=missing)
         call.req = schema.read(call.endpoint.fields, call.data)

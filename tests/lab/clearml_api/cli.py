@@ -32,7 +32,7 @@ def _parser():
     parser.add_argument(
         "--state", metavar="FILE", help="keep the state in this SQLite file (default: CLEARML_REDIS_SERVICE_HOST, or memory)"
     )
-    parser.add_argument("--config", metavar="FOLDER", help="*.conf files (default for a part: CLEARML_CONFIG_PATH or /opt/clearml/config)")
+    parser.add_argument("--config", metavar="FOLDER", help="*.conf files (default CLEARML_CONFIG_PATH; for a part /opt/clearml/config)")
     parser.add_argument("--files", type=_address, metavar="HOST:PORT", help="by hand: also a file server there")
     parser.add_argument("--folder", metavar="FOLDER", help="the file server's files (default CLEARML_UPLOAD_FOLDER or /mnt/fileserver)")
     parser.add_argument("--web", type=_address, metavar="HOST:PORT", help="by hand: also the web port there, e.g. 127.0.0.1:8080")
@@ -98,7 +98,7 @@ def main(argv=None):
         parser.error("give either apiserver, fileserver or webserver, or --mode fixed|open")
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), format="%(asctime)s %(levelname)s %(message)s")
     try:
-        folder = arguments.config or (os.environ.get("CLEARML_CONFIG_PATH", "/opt/clearml/config") if arguments.part else None)
+        folder = arguments.config or os.environ.get("CLEARML_CONFIG_PATH") or ("/opt/clearml/config" if arguments.part else None)
         servers, api = _servers(arguments, config.load(folder, os.environ))
     except (OSError, HoconError) as error:
         print(f"clearml-api: {error}", file=sys.stderr)

@@ -9,8 +9,8 @@ import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MAX_BODY = 64 * 1024 * 1024
-MAX_CONNECTIONS = 200
+MAX_BODY = 32 * 1024 * 1024
+MAX_CONNECTIONS = 100
 IDLE_SECONDS = 65
 
 log = logging.getLogger(__name__)
@@ -93,8 +93,6 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address, handler):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self.busy = 0
-        self._count = threading.Lock()
         super().__init__(address, handler)
 
     def server_bind(self):

@@ -242,21 +242,29 @@ def _window(store, asked, documents, result):
 
 
 def project(document, names):
-    """A copy with the named, dotted fields only; absent ones stay absent."""
-    result = {}
+    """A copy with the named, dotted fields only, through lists as well; absent ones stay absent."""
+    tree = {}
     for name in names:
-        source, target = document, result
         *path, last = name.split(".")
+        branch = tree
         for step in path:
-            source = source.get(step) if isinstance(source, dict) else None
-            if source is None:
+            branch = branch.setdefault(step, {})
+            if branch is None:
                 break
-            target = target.setdefault(step, {})
-        if isinstance(source, dict) and last in source:
-            if isinstance(target.get(last), dict) and isinstance(source[last], dict):
-                target[last] = copy.deepcopy({**source[last], **target[last]})
-            else:
-                target[last] = copy.deepcopy(source[last])
+        else:
+            branch[last] = None
+    return _projected(document, tree)
+
+
+def _projected(value, tree):
+    if isinstance(value, list):
+        return [_projected(item, tree) for item in value]
+    if not isinstance(value, dict):
+        return copy.deepcopy(value)
+    result = {}
+    for name, branch in tree.items():
+        if value.get(name) is not None:
+            result[name] = copy.deepcopy(value[name]) if branch is None else _projected(value[name], branch)
     return result
 
 

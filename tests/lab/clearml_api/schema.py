@@ -82,7 +82,8 @@ class Dict(_Field):
         self.model, self.model_name = model, model_name
 
     def check(self, value):
-        value = super().check(value)
+        """Null is an empty mapping where a mapping is not required."""
+        value = super().check({} if value is None and not self.required else value)
         if value and self.model:
             return {key: _embedded(self.model, self.model_name, item) for key, item in value.items()}
         return value
@@ -98,9 +99,8 @@ class List(_Field):
         self.item, self.model, self.model_name, self.shortest = item, model, model_name, shortest
 
     def check(self, value):
-        value = super().check(value)
-        if value is None:
-            return None
+        """Null and everything else that is empty is an empty list."""
+        value = super().check(value or [])
         if len(value) < self.shortest:
             raise _Wrong(f"value '{value}' length is lower than allowed minimum '{self.shortest}'.")
         if self.model:

@@ -105,9 +105,9 @@ def open_backend(path=None, redis_address=None, patience=60):
             backend = RedisBackend(*redis_address)
             backend.load()
             return backend
-        except OSError:
+        except OSError as error:
             if time.monotonic() > deadline:
-                raise
+                raise OSError(f"Redis at {redis_address[0]}:{redis_address[1]} cannot be used: {error}") from error
             time.sleep(1)
 
 

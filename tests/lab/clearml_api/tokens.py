@@ -15,6 +15,10 @@ class TokenError(ValueError):
     """A token that cannot be accepted; the text is the reason that callers see."""
 
 
+class KeyNotWanted(TokenError):
+    """An unsigned token."""
+
+
 def _encode(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
@@ -56,6 +60,8 @@ def read(token, secret):
     header = _object(_decode(head, "header"), "header")
     body = _decode(payload, "payload")
     signature = _decode(crypto, "crypto")
+    if header.get("alg") == "none":
+        raise KeyNotWanted('When alg = "none", key value must be None.')
     if header.get("alg") != "HS256":
         raise TokenError("The specified alg value is not allowed")
     if not hmac.compare_digest(signature, _signature(message, secret)):

@@ -110,7 +110,7 @@ def status_report(call):
     alive(call.store)
     entry = call.store.get("workers", _key(call, req.worker)) or _register(call, req.worker)
     moment = iso(now())
-    entry.update(ip=call.ip, last_activity_time=moment, queue=req.queue, **call.sent("tags", "system_tags"))
+    entry.update(ip=call.ip, last_activity_time=moment, queue=req.queue, tags=req.tags or [], system_tags=req.system_tags or [])
     if req.queues:
         entry["queues"] = req.queues
     call.store.put("workers", entry)
