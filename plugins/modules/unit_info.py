@@ -76,7 +76,10 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 
 RECORDS = "/run/homelab-mlops"
-SECRET = re.compile(r"(K10[0-9a-f]{8})[0-9a-f]*(?:::\S+)?|((?:token|password|secret)[\"']?\s*[=:]\s*[\"']?)[^\s\"',]+", re.IGNORECASE)
+# A token with its CA hash, token=VALUE, and "token": "VALUE"; not a file name before a colon.
+SECRET = re.compile(
+    r"(K10[0-9a-f]{8})[0-9a-f]*(?:::\S+)?|((?:token|password|secret)(?:\s*=\s*|[\"']\s*:\s*)[\"']?)[^\s\"',]+", re.IGNORECASE
+)
 
 
 def masked(line):

@@ -92,6 +92,7 @@ def test_differences(tmp_path, now, known, reason):
         ('level=info msg="x" token=abc other=1', 'level=info msg="x" token=**** other=1'),
         ('{"password": "abc"}', '{"password": "****"}'),
         ("token CA hash does not match", "token CA hash does not match"),
+        ("/etc/token: No such file", "/etc/token: No such file"),
     ],
 )
 def test_tokens_in_journals_are_masked(line, shown):
