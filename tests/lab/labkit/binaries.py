@@ -1,0 +1,224 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's Go programs, built from their modules into the cache, keyed by sources, versions, flags and compiler.
+
+Everything that shares modules with Kubernetes is built from the one go.mod of ``tests/lab/src`` with the same flags, so that
+Go compiles each package once; another version string only links anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterable
+
+from . import cache
+from .podman import LabError
+from .topology import LAB
+
+SOURCES = LAB / "src"
+K3S_VERSIONS = ("v1.34.1+k3s1", "v1.34.2+k3s1")
+HELM_VERSION = "v3.19.0"
+# The last module version of the community's MinIO; it names itself by the date in its version.
+MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+RUNC = "github.com/opencontainers/runc@v1.3.1"
+# What the stand-in answers to `k3s --version` in the place of K3s's commit.
+COMMIT = "0123abcd"
+
+TAGS = "providerless netgo osusergo static_build no_btrfs"
+CNI_PLUGINS = ("main/bridge", "main/loopback", "ipam/host-local", "meta/portmap")
+HEARTBEAT_SECONDS = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """How to build one program.
+
+    Attributes:
+        package: Go package, or ``module@version`` for one with a module graph of its own.
+        folder: folder of the go.mod that the package is built in; None for ``module@version``.
+        variables: values set at link time, by their Go name.
+        payload: whether K3s's payload (runc, shim, CNI plugins) is appended as a zip archive.
+        cgo: whether it has C sources; linked statically all the same.
+    """
+
+    package: str
+    folder: pathlib.Path | None = SOURCES
+    variables: tuple[tuple[str, str], ...] = ()
+    payload: bool = False
+    cgo: bool = False
+
+
+def programs() -> dict[str, Program]:
+    """All programs by name."""
+    found = {
+        f"k3s@{version}": Program(
+            "./cmd/k3s",
+            variables=(("k8s.io/component-base/version.gitVersion", version), ("main.gitCommit", COMMIT)),
+            payload=True,
+        )
+        for version in K3S_VERSIONS
+    }
+    return found | {
+        "helm": Program("helm.sh/helm/v3/cmd/helm", variables=(("helm.sh/helm/v3/internal/version.version", HELM_VERSION),)),
+        "local-path-provisioner": Program("github.com/rancher/local-path-provisioner"),
+        "pause": Program("./cmd/pause"),
+        "coredns": Program(".", folder=SOURCES / "coredns"),
+        "minio": Program(MINIO, folder=None),
+    }
+
+
+@functools.cache
+def compiler() -> tuple[str, str]:
+    """Path and version of Go: the one beside this Python (PyPI's, where the machine's is too old), or the machine's.
+
+    Raises:
+        LabError: there is none.
+    """
+    beside = pathlib.Path(sys.executable).with_name("go")
+    go = str(beside) if beside.exists() else shutil.which("go")
+    if not go:
+        raise LabError("no Go compiler: run `make venv`, which installs one")
+    version = subprocess.run([go, "env", "GOVERSION"], env=_environment(), check=True, capture_output=True, text=True).stdout.strip()
+    return go, version
+
+
+def _environment() -> dict[str, str]:
+    """Go's environment: one set of flags for all, no other toolchain than the one that is there, no C."""
+    return os.environ | {"GOFLAGS": "-buildvcs=false -mod=mod", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+
+
+def _key(name: str, program: Program) -> str:
+    sources: list[pathlib.Path] = []
+    if program.folder:
+        sources = [program.folder / "go.mod", program.folder / "go.sum"]
+        if program.package.startswith("."):
+            own = program.folder / program.package
+            sources += [own, *([program.folder / "internal"] if program.payload else [])]
+    extra = (name, program.package, program.variables, TAGS, compiler()[1], (CNI_PLUGINS, RUNC) if program.payload else ())
+    return f"{name.replace('@', '-').replace('+', '-')}-{cache.key_of(sources, extra)}"
+
+
+def ensure_binaries(names: Iterable[str] | None = None) -> dict[str, pathlib.Path]:
+    """Paths of programs by name, built first when absent.
+
+    Args:
+        names: names out of ``programs()``; all of them by default.
+
+    Raises:
+        LabError: a name is unknown, or a build failed; its last lines are in the message.
+    """
+    known = programs()
+    chosen = list(known if names is None else names)
+    if unknown := [name for name in chosen if name not in known]:
+        raise LabError(f"no program {unknown[0]}; there are {', '.join(known)}")
+    return {name: _ensure(name, known[name]) for name in chosen}
+
+
+def _ensure(name: str, program: Program) -> pathlib.Path:
+    def build(unfinished: pathlib.Path) -> None:
+        _build(program, unfinished, name)
+        if program.payload:
+            append_payload(unfinished, _payload())
+        unfinished.chmod(0o755)
+
+    return cache.ensure("bin", _key(name, program), build, name)
+
+
+def _build(program: Program, target: pathlib.Path, label: str) -> None:
+    """Compile a program to ``target``."""
+    go, _version = compiler()
+    settings = " ".join(f"-X {key}={value}" for key, value in program.variables)
+    linking = "-s -w -linkmode external -extldflags -static" if program.cgo else "-s -w"
+    flags = ["-tags", TAGS, "-trimpath", "-ldflags", f"{linking} {settings}".strip()]
+    environment = {"CGO_ENABLED": "1"} if program.cgo else {}
+    if program.folder:
+        _run([go, "build", *flags, "-o", str(target), program.package], program.folder, label, environment)
+        return
+    # `go install` of a module at a version has no -o: it goes to a folder of its own first.
+    folder = target.with_name(f"{target.name}.bin")
+    try:
+        _run(
+            [go, "install", *flags, program.package],
+            target.parent,
+            label,
+            environment | {"GOBIN": str(folder), "GOFLAGS": "-buildvcs=false"},
+        )
+        (built,) = folder.iterdir()
+        os.replace(built, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _payload() -> dict[str, pathlib.Path]:
+    """The files that the k3s executable carries, by the name they are unpacked to."""
+    key = cache.key_of([SOURCES / "go.mod", SOURCES / "go.sum"], (TAGS, CNI_PLUGINS, RUNC, compiler()[1]))
+
+    def build(unfinished: pathlib.Path) -> None:
+        unfinished.mkdir()
+        for plugin in CNI_PLUGINS:
+            package = f"github.com/containernetworking/plugins/plugins/{plugin}"
+            _build(Program(package), unfinished / plugin.rpartition("/")[2], plugin)
+        _build(
+            Program("github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"),
+            unfinished / "containerd-shim-runc-v2",
+            "containerd-shim-runc-v2",
+        )
+
+        _build(Program(RUNC, folder=None, cgo=True), unfinished / "runc", "runc")
+
+    folder = cache.ensure("bin", f"payload-{key}", build, "runc, containerd's shim and the CNI plugins")
+    return {path.name: path for path in folder.iterdir()}
+
+
+def append_payload(executable: pathlib.Path, files: dict[str, pathlib.Path]) -> None:
+    """Append files to an executable as a zip archive, the same bytes for the same files."""
+    with zipfile.ZipFile(executable, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, path in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o755 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+
+
+def _run(command: list[str], folder: pathlib.Path, label: str, environment: dict[str, str]) -> None:
+    """Run Go; says every so often that it still does.
+
+    Raises:
+        LabError: it failed.
+    """
+    done = threading.Event()
+    beat = threading.Thread(target=_heartbeat, args=(label, done.wait), daemon=True)
+    beat.start()
+    try:
+        finished = subprocess.run(
+            command,
+            cwd=folder,
+            env=_environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    finally:
+        done.set()
+        beat.join()
+    if finished.returncode:
+        last = "\n".join(finished.stdout.splitlines()[-15:])
+        raise LabError(f"building {label} failed:\n{last}")
+
+
+def _heartbeat(label: str, ended: Callable[[float], bool]) -> None:
+    started = time.monotonic()
+    while not ended(HEARTBEAT_SECONDS):
+        print(f"   compiling {label}: {time.monotonic() - started:.0f} s so far", file=sys.stderr, flush=True)
