@@ -13,7 +13,7 @@ import shlex
 import sys
 import time
 
-from . import hosts, rootfs, topology
+from . import binaries, hosts, images, rootfs, topology
 from .lab import CHECKOUT, Lab, everywhere, phase, unfinished
 from .podman import LabError, as_root
 
@@ -136,8 +136,6 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from . import binaries, images
-
     with phase("image of the hosts"):
         rootfs.host_image()
     with phase("binaries"):

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from . import artifacts, cache, hosts, network, rootfs, topology
+from . import artifacts, cache, hosts, network, releases, rootfs, topology
 from .podman import LabError, podman, podman_json
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -174,20 +174,14 @@ class Lab:
         if os.environ.get("LAB_ARTIFACTS") == "official":
             artifacts.stop(state.pop("artifacts", None))
         else:
-            try:
-                from . import releases
-
-                with phase("artifacts"):
-                    releases.fill(self.folder / "www")
-            except (ImportError, LabError) as error:
-                releases = None
-                print(f"   INTERIM: no artifacts yet: {error}", file=sys.stderr)
+            with phase("artifacts"):
+                releases.fill(self.folder / "www")
             running = self.state.get("artifacts")
             if not artifacts.alive(running):
                 with phase("artifact server"):
                     running = artifacts.start(self.folder, state["gateway"], (running or {}).get("port", 0))
             state["artifacts"] = running
-            variables = {} if not releases else releases.variables(self.folder / "www", artifacts.url(running))
+            variables = releases.variables(self.folder / "www", artifacts.url(running))
         self._write("inventory.yml", inventory_text(self, plan, state, variables))
         self._write("lab.json", json.dumps(state, indent=2) + "\n")
 

@@ -22,7 +22,6 @@ from .podman import LabError
 from .topology import LAB
 
 CHART = LAB / "chart" / "clearml"
-HELM_VERSION = "v3.19.0"
 AIRGAP_ARCHIVE = "k3s-airgap-images-amd64.tar.zst"
 PODS_ARCHIVE = "homelab-mlops-images-amd64.tar.zst"
 
@@ -95,7 +94,7 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 def _helm(root: pathlib.Path, helm: pathlib.Path) -> None:
     """Helm's tarball and its checksum file, as on Helm's download server."""
-    name = f"helm-{HELM_VERSION}-linux-amd64.tar.gz"
+    name = f"helm-{binaries.HELM_VERSION}-linux-amd64.tar.gz"
 
     def build(unfinished: pathlib.Path) -> None:
         unfinished.mkdir()
