@@ -190,3 +190,13 @@ def test_too_large_a_request_is_refused():
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
+
+
+def test_end_while_waiting_for_redis():
+    """A pod that is taken away before its Redis answers ends at once."""
+    environment = {**os.environ, "CLEARML_REDIS_SERVICE_HOST": "127.0.0.1", "CLEARML_REDIS_SERVICE_PORT": "1"}
+    process = subprocess.Popen([sys.executable, str(PROGRAM), "apiserver", "--listen", "127.0.0.1:0"], env=environment)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0

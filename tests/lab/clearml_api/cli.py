@@ -96,6 +96,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     if bool(arguments.part) == bool(arguments.mode):
         parser.error("give either apiserver, fileserver or webserver, or --mode fixed|open")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # the first process of a pod has no default action
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), format="%(asctime)s %(levelname)s %(message)s")
     try:
         folder = arguments.config or os.environ.get("CLEARML_CONFIG_PATH") or ("/opt/clearml/config" if arguments.part else None)
@@ -105,7 +107,7 @@ def main(argv=None):
         return 1
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())  # also as first process of a pod, which has no default action
+        signal.signal(number, lambda *_: stop.set())
     threads = [threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True) for server in servers]
     for thread, server in zip(threads, servers, strict=True):
         thread.start()

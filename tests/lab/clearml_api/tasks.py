@@ -392,9 +392,7 @@ _PARAMETER = {"section": Str(required=True), "name": Str(required=True), "value"
     {**_FORCED, "hyperparams": List(model=_PARAMETER, shortest=1), "replace_hyperparams": Str(choices=("none", "section", "all"))},
 )
 def edit_hyper_params(call):
-    task = by_id(call, call.req.task)
-    if task["status"] != "created" and not call.req.force:
-        raise fail("task_status", expected="created", status=task["status"])
+    task = _hyper_params_of(call)
     params = {} if call.req.replace_hyperparams == "all" else task["hyperparams"]
     if call.req.replace_hyperparams == "section":
         params = {key: value for key, value in params.items() if key not in {item["section"] for item in call.req.hyperparams}}
@@ -404,6 +402,34 @@ def edit_hyper_params(call):
     touch(task, call.user)
     call.store.put("tasks", task)
     return {"updated": 1}
+
+
+def _hyper_params_of(call):
+    """The task, where it may be edited: user properties at any time, the rest of new tasks or by force."""
+    task = by_id(call, call.req.task)
+    properties_only = all(item["section"] == "properties" for item in call.req.hyperparams)
+    if task["status"] != "created" and not call.req.force and not properties_only:
+        raise fail("task_status", expected="created", status=task["status"])
+    return task
+
+
+@endpoint(
+    "tasks.delete_hyper_params",
+    "2.9",
+    {**_FORCED, "hyperparams": List(model={"section": Str(required=True), "name": Str()}, shortest=1)},
+)
+def delete_hyper_params(call):
+    """Without a name the whole section goes."""
+    task = _hyper_params_of(call)
+    for item in call.req.hyperparams:
+        section = task["hyperparams"].get(item["section"], {})
+        if item.get("name"):
+            section.pop(item["name"], None)
+        if not section or not item.get("name"):
+            task["hyperparams"].pop(item["section"], None)
+    touch(task, call.user)
+    call.store.put("tasks", task)
+    return {"deleted": 1}
 
 
 @endpoint("tasks.get_hyper_params", "2.9", {"tasks": List(shortest=1)})
