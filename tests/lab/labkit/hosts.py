@@ -11,12 +11,13 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 import uuid
 
 from . import settings
-from .podman import LabError, own_limits, podman, podman_json
+from .podman import LabError, as_root, own_limits, podman, podman_json
 from .topology import Host
 
 USER = "lab"
@@ -25,6 +26,27 @@ LABEL_CHECKOUT = "homelab.mlops.checkout"
 LABEL_HOST = "homelab.mlops.host"
 
 BOOT_SECONDS = 60
+
+# A host's systemd, dbus and logind use 8 inotify instances, a Kubernetes node 25 more; the kernel counts those of all hosts
+# together, as they are all root's. Its default is 128.
+INOTIFY = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 8192
+
+
+def raise_inotify_limit() -> None:
+    """Let root have enough inotify instances for several labs, until the machine's next boot; says so when it changes it.
+
+    Raises:
+        LabError: the machine does not let us; systemd would hang in one host or another.
+    """
+    before = int(INOTIFY.read_text(encoding="ascii"))
+    if before >= INOTIFY_INSTANCES:
+        return
+    setting = f"fs.inotify.max_user_instances={INOTIFY_INSTANCES}"
+    done = subprocess.run([*as_root(), "sysctl", "--quiet", "--write", setting], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"fs.inotify.max_user_instances is {before}, too low for several systemds: run `sysctl -w {setting}` as root")
+    print(f"   fs.inotify.max_user_instances of this machine raised from {before} to {INOTIFY_INSTANCES}", file=sys.stderr, flush=True)
 
 
 def new_key(path: pathlib.Path, comment: str) -> str:

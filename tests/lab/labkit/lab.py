@@ -97,6 +97,7 @@ class Lab:
         """
         plan = topology.read(source)
         with self.changing():
+            hosts.raise_inotify_limit()
             image = _image()
             drawn = hashlib.sha256(f"{image}\n{source.read_text(encoding='utf-8')}".encode()).hexdigest()
             state = self.state

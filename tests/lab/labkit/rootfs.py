@@ -91,6 +91,8 @@ printf '[Login]\\nNAutoVTs=0\\nReserveVT=0\\nHandlePowerKey=ignore\\nHandleLidSw
 systemctl set-default multi-user.target
 echo 'L /dev/kmsg - - - - /dev/null' >/etc/tmpfiles.d/lab.conf
 printf 'PasswordAuthentication no\\nUseDNS no\\n' >/etc/ssh/sshd_config.d/lab.conf
+install -d /etc/systemd/journald.conf.d
+printf '[Journal]\\nReadKMsg=no\\n' >/etc/systemd/journald.conf.d/lab.conf
 rm -f /etc/ssh/ssh_host_*
 : >/etc/machine-id
 rm -f /var/lib/dbus/machine-id
