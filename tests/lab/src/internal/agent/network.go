@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ func prepareHost(dir string) error {
 			}
 		}
 	}
+	raiseInotify()
 	const kubelet = "/var/lib/kubelet"
 	if err := os.MkdirAll(kubelet, 0o750); err != nil {
 		return err
@@ -60,6 +62,20 @@ func prepareHost(dir string) error {
 		return fmt.Errorf("bind %s: %w", kubelet, err)
 	}
 	return unix.Mount("", kubelet, "", unix.MS_SHARED|unix.MS_REC, "")
+}
+
+// raiseInotify is the lab's: its hosts share the machine's 128 inotify instances, of which a node takes some twenty.
+func raiseInotify() {
+	const path, enough = "/proc/sys/fs/inotify/max_user_instances", 8192
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	if have, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil && have < enough {
+		if err := os.WriteFile(path, []byte(strconv.Itoa(enough)), 0o644); err != nil {
+			logrus.Warnf("inotify instances stay at %d: %v", have, err)
+		}
+	}
 }
 
 func (a *Agent) cniConfig() string {

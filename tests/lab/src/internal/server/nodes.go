@@ -189,6 +189,9 @@ func (s *Server) labelOwn(ctx context.Context, nodes []*core.Node) error {
 		if n.Name != s.id.Name {
 			continue
 		}
+		if err := s.markVoter(ctx, n); err != nil {
+			return err
+		}
 		for name, value := range wanted {
 			if n.Labels[name] == value {
 				delete(wanted, name)

@@ -25,6 +25,7 @@ import (
 	"homelab.test/lab/internal/agent"
 	"homelab.test/lab/internal/cliargs"
 	"homelab.test/lab/internal/deploy"
+	"homelab.test/lab/internal/etcd"
 	"homelab.test/lab/internal/node"
 	"homelab.test/lab/internal/pki"
 	"homelab.test/lab/internal/proc"
@@ -52,6 +53,7 @@ type Server struct {
 
 	clientCA, serverCA, headerCA *pki.Pair
 	passwords                    *passwords
+	others                       []etcd.Member // members of the cluster that this server joins
 	store                        datastore
 	rest                         *rest.Config
 	client                       kubernetes.Interface

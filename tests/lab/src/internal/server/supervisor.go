@@ -128,6 +128,7 @@ func (s *Server) router(api http.Handler) http.Handler {
 		s.sign(w, r, pki.Subject{Name: "system:k3s-controller", Client: true}, s.clientCA)
 	}))
 	mux.Handle("/v1-k3s/server-bootstrap", s.need([]string{"k3s:server"}, s.serveBootstrap))
+	mux.Handle("/db/info", s.need([]string{"k3s:server"}, s.serveMembers))
 	mux.Handle("/v1-k3s/token", s.need([]string{"k3s:server"}, s.serveToken))
 	mux.Handle("/", api)
 	return mux
