@@ -48,7 +48,7 @@ class Program:
         folder: folder of the go.mod that the package is built in; None for ``module@version``.
         variables: values set at link time, by their Go name.
         payload: whether K3s's payload (runc, shim, CNI plugins) is appended as a zip archive.
-        cgo: whether it has C sources; linked statically all the same.
+        cgo: whether it has C sources (runc's, with libseccomp); linked statically all the same.
     """
 
     package: str
@@ -104,7 +104,7 @@ def _key(name: str, program: Program) -> str:
         if program.package.startswith("."):
             own = program.folder / program.package
             sources += [own, *([program.folder / "internal"] if program.payload else [])]
-    extra = (name, program.package, program.variables, TAGS, compiler()[1], (CNI_PLUGINS, RUNC) if program.payload else ())
+    extra = (name, program.package, program.variables, TAGS, compiler()[1], (CNI_PLUGINS, RUNC, "seccomp") if program.payload else ())
     return f"{name.replace('@', '-').replace('+', '-')}-{cache.key_of(sources, extra)}"
 
 
@@ -139,7 +139,7 @@ def _build(program: Program, target: pathlib.Path, label: str) -> None:
     go, _version = compiler()
     settings = " ".join(f"-X {key}={value}" for key, value in program.variables)
     linking = "-s -w -linkmode external -extldflags -static" if program.cgo else "-s -w"
-    flags = ["-tags", TAGS, "-trimpath", "-ldflags", f"{linking} {settings}".strip()]
+    flags = ["-tags", f"{TAGS} seccomp" if program.cgo else TAGS, "-trimpath", "-ldflags", f"{linking} {settings}".strip()]
     environment = {"CGO_ENABLED": "1"} if program.cgo else {}
     if program.folder:
         _run([go, "build", *flags, "-o", str(target), program.package], program.folder, label, environment)
@@ -161,7 +161,7 @@ def _build(program: Program, target: pathlib.Path, label: str) -> None:
 
 def _payload() -> dict[str, pathlib.Path]:
     """The files that the k3s executable carries, by the name they are unpacked to."""
-    key = cache.key_of([SOURCES / "go.mod", SOURCES / "go.sum"], (TAGS, CNI_PLUGINS, RUNC, compiler()[1]))
+    key = cache.key_of([SOURCES / "go.mod", SOURCES / "go.sum"], (TAGS, CNI_PLUGINS, RUNC, "seccomp", compiler()[1]))
 
     def build(unfinished: pathlib.Path) -> None:
         unfinished.mkdir()
