@@ -367,9 +367,18 @@ def preflight_groups(groups):
     return found
 
 
-def preflight_run(probes, groups, node_names):
-    """Findings that no host has alone. ``probes`` and ``node_names`` map the hosts of the run to their probe and node name."""
+def preflight_run(probes, groups, node_names, cluster_alive=True):
+    """Findings that no host has alone. ``probes`` and ``node_names`` map the hosts of the run to their probe and node name.
+
+    Without a living cluster a run must hold a server, which then founds it.
+    """
     found = preflight_groups(groups)
+    servers = groups.get("k3s_servers") or []
+    if servers and not cluster_alive and not set(servers) & set(probes):
+        where = ", ".join(servers)
+        found.append(
+            finding(where, "no server answers as a living cluster", "not part of this run", "start it, or run without --limit to found one")
+        )
     nodes = {host: probe["node"] for host, probe in probes.items() if probe.get("node")}
     same = {}
     for host, node in nodes.items():

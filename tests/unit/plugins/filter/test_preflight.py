@@ -295,6 +295,12 @@ def test_hosts_that_are_one_machine():
     assert [(one["host"], one["finding"]) for one in found] == [("a, b", "share one machine-id")]
 
 
+@pytest.mark.parametrize(("hosts", "alive", "count"), [(["a", "b"], False, 0), (["b"], True, 0), (["b"], False, 1)])
+def test_a_run_without_servers_needs_a_living_cluster(hosts, alive, count):
+    found = preflight.preflight_run(dict.fromkeys(hosts, {}), {"k3s_servers": ["a"]}, {}, alive)
+    assert [one["finding"] for one in found] == ["no server answers as a living cluster"] * count
+
+
 def test_the_table_has_a_line_for_each_finding():
     found = [
         preflight.finding("b", "swap is on", "1", "turn it off", "note"),
