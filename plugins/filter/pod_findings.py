@@ -13,7 +13,7 @@ short_description: One line for each pod that is not ready, with its reason and 
 version_added: 0.1.0
 description:
   - Tells from pods and events, as the Kubernetes API returns them, what holds a workload up.
-  - Completed pods and ready pods are left out. Warnings about volume claims are kept, since a claim that finds no storage holds its pod.
+  - Completed pods and ready pods are left out. A volume claim is told of when it warns, or when a pod that was not placed yet asks for it.
 author: homelab.mlops contributors (@homelab-mlops)
 positional: _input
 options:
@@ -77,9 +77,14 @@ def _states(pod: dict[str, Any]) -> Iterator[str]:
 
 
 def pod_findings(pods: list[dict[str, Any]], events: list[dict[str, Any]] | None = None) -> list[str]:
-    """One line for each pod that is not ready and for each volume claim that warns."""
+    """One line for each pod that is not ready and for each volume claim that warns or is waited for."""
     events = events or []
     lines = []
+    claims = {
+        event["involvedObject"]["name"]
+        for event in events
+        if event["involvedObject"].get("kind") == "PersistentVolumeClaim" and event.get("type") == "Warning"
+    }
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         status = pod.get("status") or {}
         conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
@@ -95,11 +100,9 @@ def pod_findings(pods: list[dict[str, Any]], events: list[dict[str, Any]] | None
         lines.append(
             f"pod {name}{where}: {', '.join(said) or status.get('phase', 'no state yet')}{_text(_last_event('Pod', name, events))}"
         )
-    claims = {
-        event["involvedObject"]["name"]
-        for event in events
-        if event["involvedObject"].get("kind") == "PersistentVolumeClaim" and event.get("type") == "Warning"
-    }
+        if not where:
+            volumes = pod.get("spec", {}).get("volumes") or []
+            claims |= {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
     lines += [f"volume claim {claim}{_text(_last_event('PersistentVolumeClaim', claim, events))}" for claim in sorted(claims)]
     return lines
 

@@ -112,3 +112,15 @@ def test_unscheduled_pod_and_its_claim():
         "pod a: 0/1 nodes are available",
         "volume claim data; ProvisioningFailed: no storage class",
     ]
+
+
+def test_pod_that_was_not_placed_tells_of_its_claims():
+    waiting = pod("a", node="")
+    waiting["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "tmp", "emptyDir": {}}]
+    events = [
+        event("PersistentVolumeClaim", "data", "ExternalProvisioning", "waits for the provisioner", "2026-01-01T00:00:00Z", level="Normal")
+    ]
+    assert pod_findings([waiting], events=events) == [
+        "pod a: Pending",
+        "volume claim data; ExternalProvisioning: waits for the provisioner",
+    ]
