@@ -215,8 +215,8 @@ func (l *Local) Join(ctx context.Context, known []Member, name string) ([]string
 	return cluster, nil
 }
 
-// WaitVoting waits until the member is one that votes, promoting it when it has caught up.
-func (l *Local) WaitVoting(ctx context.Context, name string) error {
+// WaitVoting waits until this member votes; the servers that do already promote it when it has caught up.
+func (l *Local) WaitVoting(ctx context.Context) error {
 	client, err := l.Client(LocalURL)
 	if err != nil {
 		return err
@@ -224,26 +224,51 @@ func (l *Local) WaitVoting(ctx context.Context, name string) error {
 	defer client.Close()
 	said := time.Now()
 	for {
-		now, err := members(ctx, client)
-		for _, m := range now {
-			if m.Name != name {
-				continue
-			}
-			if !m.IsLearner {
-				return nil
-			}
-			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
-			_, err = client.MemberPromote(limited, m.ID)
-			cancel()
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		status, err := client.Status(limited, LocalURL)
+		cancel()
+		if err == nil && !status.IsLearner && status.Leader != 0 {
+			return nil
 		}
 		if time.Since(said) > 10*time.Second {
-			logrus.Infof("Waiting for etcd member %s to vote: %v", name, err)
+			logrus.Infof("Waiting for this server's etcd member to vote: %v", err)
 			said = time.Now()
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// PromoteLearners makes voters of the learners that have caught up, again and again (same file, manageLearners).
+func (l *Local) PromoteLearners(ctx context.Context) {
+	client, err := l.Client(LocalURL)
+	if err != nil {
+		logrus.Errorf("etcd: %v", err)
+		return
+	}
+	defer client.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(2 * time.Second):
+		}
+		now, err := members(ctx, client)
+		if err != nil {
+			continue
+		}
+		for _, m := range now {
+			if !m.IsLearner || m.Name == "" {
+				continue
+			}
+			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+			if _, err := client.MemberPromote(limited, m.ID); err == nil {
+				logrus.Infof("Promoted etcd member %s to a voter", m.Name)
+			}
+			cancel()
 		}
 	}
 }

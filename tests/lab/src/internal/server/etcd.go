@@ -150,7 +150,7 @@ func (s *Server) startDatastore(ctx context.Context) (datastore, error) {
 		return nil, err
 	}
 	voting := make(chan error, 1)
-	go func() { voting <- local.WaitVoting(ctx, name) }()
+	go func() { voting <- local.WaitVoting(ctx) }()
 	select {
 	case err := <-voting:
 		if err != nil {
@@ -160,6 +160,7 @@ func (s *Server) startDatastore(ctx context.Context) (datastore, error) {
 		return nil, err
 	}
 	logrus.Info("ETCD server is now running")
+	go local.PromoteLearners(ctx)
 	return member{local, name}, nil
 }
 
