@@ -13,7 +13,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.homelab.mlops.plugins.filter.quantity_bytes import quantity_bytes
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -139,6 +141,11 @@ def value_findings(host, provided, settings):
         elif name == "homelab_domain_address":
             if not (_is_address(value) or HOST_NAME.fullmatch(value)):
                 found.append(finding(host, f"{name} is neither name nor address", value, "write a DNS name or an IP address, no URL"))
+        elif name.endswith("_storage_size"):
+            try:
+                quantity_bytes(value)
+            except AnsibleFilterError:
+                found.append(finding(host, f"{name} is no size", value, "write a number and a unit, such as 20Gi"))
         elif name.endswith("_address") and not _is_address(value):
             found.append(finding(host, f"{name} is no IP address", value, "write one free address of the load balancer's range"))
     fault = bucket_fault(settings["bucket"])

@@ -41,7 +41,7 @@ def assert_refused(lab: Session, run, *words: str, hosts=("node-01", "node-02", 
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("homelab_s3_bucket", "My_Bucket", ["My_Bucket", "lower-case"]),
+        ("homelab_s3_bucket", "My_Bucket", ["My_Bucket", "small letters"]),
         ("homelab_clearml_exposure", "ingress", ["ingress", "load_balancer"]),
         ("k3s_version", "1.34", ["k3s_version", "1.34"]),
         ("minio_storage_size", "20 gigs", ["minio_storage_size", "20 gigs"]),

@@ -198,6 +198,7 @@ def values(provided=None, **changes):
         ({"clearml_agent_instances": [{"name": "a"}, {"name": "a"}]}, {}, "two agent instances have one name"),
         ({"clearml_agent_instances": [{"name": "a", "queues": []}]}, {}, "agent instance a has no queue"),
         ({"clearml_agent_queues": []}, {}, "agents have no queue"),
+        ({"minio_storage_size": "20 gigs"}, {}, "minio_storage_size is no size"),
     ],
 )
 def test_wrong_values(provided, changes, text):
