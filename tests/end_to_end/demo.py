@@ -36,21 +36,11 @@ class Phases:
 
 
 def run_experiment(session: Session) -> submit.Outcome:
-    """Submit the experiment as the homelab's user would and read everything back.
-
-    The login comes from the cluster's Secret, as the README tells a person to read it. ClearML's API takes a fixed
-    user's name and password as a key pair (seen in the recordings of the real server, ``fixed`` mode).
-    """
-    clearml = session.secret(ANCHOR, "clearml")
+    """Submit the experiment as the homelab's user would and read everything back, its artifact with the agents' key."""
     store = session.secret(ANCHOR, "minio")
-    urls = session.urls(ANCHOR)
     return submit.run(
-        api_url=urls["api"],
-        web_url=urls["web"],
-        files_url=urls["files"],
-        access_key="homelab",
-        secret_key=clearml["user_homelab_password"],
-        s3_endpoint_url=urls["s3"],
+        **session.login(ANCHOR),
+        s3_endpoint_url=session.urls(ANCHOR)["s3"],
         s3_bucket="clearml",
         s3_access_key=store["s3_agents_access_key"],
         s3_secret_key=store["s3_agents_secret_key"],
@@ -81,7 +71,7 @@ def main() -> int:
             with phases.phase("lab down"):
                 session.lab("down")
     print_summary(session, phases, outcome, down=options.down)
-    return 0
+    return 0 if outcome.artifact_matches else 1
 
 
 def print_summary(session: Session, phases: Phases, outcome: submit.Outcome, *, down: bool) -> None:

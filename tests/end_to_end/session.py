@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 
+import yaml
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 STAGED = REPOSITORY / ".build" / "collections"
 LAB = REPOSITORY / "tests" / "lab" / "bin" / "lab"
@@ -86,6 +88,7 @@ class Session:
         playbook: str,
         *arguments: str,
         kill_after_changes: int | None = None,
+        kill_in_task: str | None = None,
         quiet: bool = False,
         timeout: float = 1800,
         inventory: pathlib.Path | None = None,
@@ -96,6 +99,7 @@ class Session:
             playbook: name without suffix, for example ``site``, or a path of a playbook.
             arguments: further arguments of ansible-playbook.
             kill_after_changes: SIGKILL the whole process group in the middle of the task that follows this many changes.
+            kill_in_task: SIGKILL it in the middle of the first task with these words in its name.
             quiet: keep the output off the terminal.
             timeout: seconds until the run is ended by force.
             inventory: another inventory than the lab's own.
@@ -141,8 +145,10 @@ class Session:
                     sys.stdout.write(line)
                     sys.stdout.flush()
                 changes += line.startswith("changed:")
-                if kill_after_changes is not None and changes >= kill_after_changes and line.startswith("TASK ["):
-                    time.sleep(0.7)
+                enough = kill_after_changes is not None and changes >= kill_after_changes
+                named = kill_in_task is not None and kill_in_task in line
+                if (enough or named) and line.startswith("TASK ["):
+                    time.sleep(1.0)
                     os.killpg(process.pid, signal.SIGKILL)
                     break
             rc = process.wait()
@@ -180,6 +186,25 @@ class Session:
         """The decoded data of a Kubernetes Secret."""
         document = json.loads(self.kubectl(server, "get", "secret", name, "--namespace", namespace, "--output", "json"))
         return {key: base64.b64decode(value).decode() for key, value in document["data"].items()}
+
+    def variables(self) -> dict:
+        """The variables that the lab's inventory gives to the roles."""
+        return yaml.safe_load((self.folder / "inventory.yml").read_text(encoding="utf-8"))["all"]["vars"]
+
+    def login(self, server: str) -> dict[str, str]:
+        """How a person reaches the ClearML API: URLs, and the pair of the user ``homelab``.
+
+        The password comes from the cluster's Secret, as the README tells a person to read it. ClearML's API takes a fixed
+        user's name and password as a key pair (seen in the recordings of the real server, ``fixed`` mode).
+        """
+        urls = self.urls(server)
+        return {
+            "api_url": urls["api"],
+            "web_url": urls["web"],
+            "files_url": urls["files"],
+            "access_key": "homelab",
+            "secret_key": self.secret(server, "clearml")["user_homelab_password"],
+        }
 
     def urls(self, server: str) -> dict[str, str]:
         """URLs of ``web``, ``api``, ``files``, ``s3`` and ``console``, from the Services of the cluster."""

@@ -35,7 +35,7 @@ def assert_refused(lab: Session, run, *words: str, hosts=("node-01", "node-02", 
     assert [line for line in run.output.splitlines() if all(word in line for word in words)], run.output[-3000:]
     assert run.changed == 0
     for host in hosts:
-        assert lab.ssh(host, "sudo", "find", *BARE, "-maxdepth", "0", check=False).split() == []
+        assert lab.ssh(host, f"for path in {' '.join(BARE)}; do if [ -e $path ]; then echo $path; fi; done") == ""
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,3 @@ def test_a_server_that_cannot_be_reached(lab, tmp_path):
     content["k3s_servers"]["hosts"]["node-09"] = {"ansible_host": "127.0.0.9", "ansible_port": 9}
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     assert_refused(lab, lab.playbook("site", inventory=path, quiet=True), "node-09", "cannot be reached")
-
-
-def test_a_binary_that_is_not_the_one_promised(lab):
-    run = lab.playbook("site", "--limit", "node-01", "--extra-vars", f"k3s_binary_checksum={'0' * 64}", quiet=True)
-    assert run.rc != 0
-    assert [line for line in run.output.splitlines() if "was not installed, what was there is untouched" in line]
-    assert lab.ssh("node-01", "ls", "/usr/local/bin", check=False).split() == []

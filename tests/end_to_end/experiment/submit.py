@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Puts the experiment into a queue with ClearML's own SDK, waits for it, and reads its result back.
 
-``send`` and ``read`` run in processes of their own, with nothing but environment variables: no configuration file, no home
+``send``, ``watch`` and ``read`` run in processes of their own, with nothing but environment variables: no configuration file, no home
 folder, as on a machine that never saw ClearML. The artifact is read from the bucket itself, not through the SDK.
 """
 
@@ -139,6 +139,21 @@ def read(*, api_url: str, web_url: str, files_url: str, access_key: str, secret_
     return _sdk("read", urls, access_key, secret_key, arguments, timeout_seconds + 60)
 
 
+def wait_until_running(
+    *, api_url: str, web_url: str, files_url: str, access_key: str, secret_key: str, task_id: str, timeout_seconds: float = 300
+) -> None:
+    """Wait until a worker has reported the first epoch of a task.
+
+    Raises:
+        ExperimentFailed: it has not after ``timeout_seconds``, or it has ended.
+    """
+    arguments = ["--task", task_id, "--limit", str(timeout_seconds)]
+    urls = {"api": api_url, "web": web_url, "files": files_url}
+    found = _sdk("watch", urls, access_key, secret_key, arguments, timeout_seconds + 60)
+    if not found["running"]:
+        raise ExperimentFailed(f"experiment {task_id} is {found['status']}, no epoch was reported within {timeout_seconds:.0f} s")
+
+
 def read_artifact(url: str, *, endpoint_url: str, access_key: str, secret_key: str, bucket: str) -> bytes:
     """The bytes that an artifact URL ``s3://HOST:PORT/BUCKET/KEY`` names, read from the bucket with a key of the store.
 
@@ -260,17 +275,32 @@ def _read(options: argparse.Namespace) -> dict:
     }
 
 
+def _watch(options: argparse.Namespace) -> dict:
+    from clearml import Task
+
+    deadline = time.monotonic() + options.limit
+    task = Task.get_task(task_id=options.task)
+    while str(task.get_status()) not in ENDED and time.monotonic() < deadline:
+        if task.get_reported_scalars():
+            return {"running": True}
+        time.sleep(2)
+    return {"running": False, "status": str(task.get_status())}
+
+
+ACTIONS = {"send": _send, "watch": _watch, "read": _read}
+
+
 def main() -> None:
     """The part that runs in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["send", "read"])
+    parser.add_argument("action", choices=list(ACTIONS))
     parser.add_argument("--answer", type=pathlib.Path, required=True)
     parser.add_argument("--queue")
     parser.add_argument("--parameters", default="{}")
     parser.add_argument("--task")
     parser.add_argument("--limit", type=float)
     options = parser.parse_args()
-    answer = (_send if options.action == "send" else _read)(options)
+    answer = ACTIONS[options.action](options)
     options.answer.write_text(json.dumps(answer), encoding="utf-8")
 
 
