@@ -64,8 +64,9 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         if not result.is_changed():
             return
-        delegated = (result._result.get("_ansible_delegated_vars") or {}).get("ansible_delegated_host")
-        self._changes.setdefault(delegated or result._host.get_name(), []).append(result._task.get_name())
+        # The task carries the name after templating; None or the host itself where nothing was delegated.
+        where = result.task.delegate_to or result.host.get_name()
+        self._changes.setdefault(where, []).append(result.task.get_name())
 
     def v2_playbook_on_stats(self, stats):
         self._end_phase(time.monotonic())

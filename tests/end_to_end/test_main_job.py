@@ -166,6 +166,15 @@ def test_a_token_of_another_cluster_is_refused_before_any_change(lab):
     assert started(lab, UNITS) == before
 
 
+def test_an_api_that_does_not_answer_stops_the_agents_before_any_change(lab):
+    before = started(lab, UNITS)
+    run = lab.playbook("site", "--tags", "agents", "--extra-vars", "homelab_clearml_api_url=http://127.0.0.1:9", quiet=True)
+    assert run.rc != 0
+    assert [line for line in run.output.splitlines() if "http://127.0.0.1:9" in line], run.output[-3000:]
+    assert run.changed == 0
+    assert started(lab, UNITS) == before
+
+
 def test_one_line_and_limit_add_a_worker_and_touch_nothing_else(lab, tmp_path):
     before, objects = started(lab, UNITS), cluster_objects(lab)
     mark(lab, *MEMBERS)
