@@ -15,7 +15,8 @@ options:
   _input:
     description:
       - Instances, dictionaries with C(name), C(gpus) and C(queues), of which only the name is needed.
-      - With an empty list there is one instance for each usable GPU, named C(gpu) and its number, or one named C(cpu) without GPUs.
+      - With an empty list there is one instance for each usable GPU, named C(gpu) and its number, or one named C(cpu) without any GPU.
+      - GPUs of which none is usable are an error, not a reason for C(cpu), which would take the experiments that wait for a GPU and fail them.
       - The number is the index that nvidia-smi gives it, or its place in the list. The instance takes its GPU by UUID where that is known,
         because numbers move when a card is added.
     type: list
@@ -31,6 +32,14 @@ options:
     type: list
     elements: dict
     default: []
+  found:
+    description:
+      - Instances that the host has, as P(homelab.mlops.clearml_agent_info#module) returns them.
+      - While a GPU is not usable, nvidia-smi numbers the others anew. An instance of a usable GPU then keeps its name, and one whose GPU
+        is not among the usable is returned with C(usable) false, to be left alone.
+    type: list
+    elements: dict
+    default: []
 author:
   - homelab.mlops contributors (@homelab-mlops)
 """
@@ -39,20 +48,22 @@ EXAMPLES = r"""
 - name: One instance for each GPU
   ansible.builtin.debug:
     msg: "{{ [] | homelab.mlops.clearml_agent_instances(queues=['default'], gpus=[{'usable': true, 'index': 0, 'uuid': none}]) }}"
-    # => [{"name": "gpu0", "gpus": ["0"], "queues": ["default"]}]
+    # => [{"name": "gpu0", "gpus": ["0"], "queues": ["default"], "usable": true}]
 
 - name: A list of one's own
   ansible.builtin.debug:
     msg: "{{ [{'name': 'big', 'gpus': [0, 1]}] | homelab.mlops.clearml_agent_instances(queues=['default']) }}"
-    # => [{"name": "big", "gpus": ["0", "1"], "queues": ["default"]}]
+    # => [{"name": "big", "gpus": ["0", "1"], "queues": ["default"], "usable": true}]
 """
 
 RETURN = r"""
 _value:
-  description: The instances; GPUs are strings, as they stand on the agent's command line.
+  description:
+    - The instances; GPUs are strings, as they stand on the agent's command line.
+    - C(usable) is false for an instance that the host has and whose GPU cannot be used now.
   type: list
   elements: dict
-  sample: [{name: gpu0, gpus: ["0"], queues: [default]}]
+  sample: [{name: gpu0, gpus: ["0"], queues: [default], usable: true}]
 """
 
 import re
@@ -61,6 +72,8 @@ from ansible.errors import AnsibleFilterError
 
 # What systemd takes as an instance without escaping, and what can be a file name.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+# An instance that this filter made.
+OF_ONE_GPU = re.compile(r"gpu[0-9]+\Z")
 # An index, an index with a MIG slice, or a UUID.
 GPU = re.compile(r"([0-9]{1,3}(:[0-9]{1,3})?|(GPU|MIG)-[0-9A-Fa-f-]{8,64})\Z")
 
@@ -78,22 +91,49 @@ def queue_finding(queue):
     return None
 
 
-def of_gpus(gpus):
-    """One instance for each usable GPU."""
+def free_name(number, taken):
+    """The name of a GPU's instance: that of its number, or the first that is not taken."""
+    while "gpu%d" % number in taken:
+        number += 1
+    return "gpu%d" % number
+
+
+def of_gpus(gpus, found):
+    """One instance for each usable GPU, and those of `found` whose GPU may be one that is not usable now.
+
+    :raises AnsibleFilterError: there are GPUs and none is usable
+    """
+    usable = [(place if gpu.get("index") is None else gpu["index"], gpu.get("uuid")) for place, gpu in enumerate(gpus) if gpu["usable"]]
+    if len(usable) == len(gpus):
+        return [{"name": "gpu%d" % number, "gpus": [uuid or number]} for number, uuid in usable]
+    if not usable:
+        problems = "; ".join("%s: %s" % (gpu.get("pci_address"), gpu.get("problem")) for gpu in gpus)
+        raise AnsibleFilterError(
+            "clearml_agent_instances: GPUs are there and none is usable (%s): repair the driver, or list the instances" % problems
+        )
+    owners = {
+        entry["gpus"][0]: entry["name"]
+        for entry in found
+        if entry.get("configured") and OF_ONE_GPU.match(entry["name"]) and len(entry.get("gpus") or []) == 1
+    }
+    names = {(number, uuid): owners.pop(uuid, None) or owners.pop(str(number), None) for number, uuid in usable}
+    left = [{"name": name, "gpus": [gpu], "usable": False} for gpu, name in sorted(owners.items())]
+    taken = set(filter(None, names.values())) | {entry["name"] for entry in left}
     result = []
-    for place, gpu in enumerate(gpus):
-        number = place if gpu.get("index") is None else gpu["index"]
-        if gpu["usable"]:
-            result.append({"name": "gpu%d" % number, "gpus": [gpu.get("uuid") or number]})
-    return result
+    for number, uuid in usable:
+        name = names[number, uuid] or free_name(number, taken)
+        taken.add(name)
+        result.append({"name": name, "gpus": [uuid or number], "usable": True})
+    return result + left
 
 
-def clearml_agent_instances(instances, queues, gpus=()):
+def clearml_agent_instances(instances, queues, gpus=(), found=()):
     """The filter; raises AnsibleFilterError with one line."""
-    listed = instances or of_gpus(gpus) or [{"name": "cpu"}]
+    listed = instances or of_gpus(gpus, found) or [{"name": "cpu"}]
+    own = not instances
     result, names, owners = [], set(), {}
     for entry in listed:
-        unknown = set(entry) - {"name", "gpus", "queues"}
+        unknown = set(entry) - {"name", "gpus", "queues"} - ({"usable"} if own else set())
         if unknown:
             raise AnsibleFilterError("clearml_agent_instances: unknown key %s: an entry has name, gpus and queues" % sorted(unknown)[0])
         name = str(entry.get("name") or "")
@@ -119,7 +159,7 @@ def clearml_agent_instances(instances, queues, gpus=()):
             finding = queue_finding(queue)
             if finding:
                 raise AnsibleFilterError("clearml_agent_instances: %s: queue name %r %s" % (name, queue, finding))
-        result.append({"name": name, "gpus": own_gpus, "queues": own_queues})
+        result.append({"name": name, "gpus": own_gpus, "queues": own_queues, "usable": entry.get("usable", True)})
     return result
 
 

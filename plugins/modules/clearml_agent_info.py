@@ -62,6 +62,11 @@ instances:
     configured:
       description: Whether its environment file is there.
       type: bool
+    gpus:
+      description: GPUs in its environment file, by index or UUID.
+      type: list
+      elements: str
+      sample: ["GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c"]
     enabled:
       description: Whether it starts with the machine.
       type: bool
@@ -111,6 +116,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 HASH = "HOMELAB_CONFIG_HASH"
+GPUS = "HOMELAB_AGENT_GPUS"
 PROPERTIES = ("ActiveState", "MainPID", "StatusText", "ControlGroup")
 WANTS = ("/etc/systemd/system/multi-user.target.wants", "/run/systemd/system/multi-user.target.wants")
 # cgroup v2; the systemd hierarchy of v1 and of hybrid machines.
@@ -200,6 +206,7 @@ def describe(name, unit, properties, configured, enabled, drain):
         "name": name,
         "unit": unit,
         "configured": configured is not None,
+        "gpus": [gpu for gpu in value_of(configured or [], GPUS).split(",") if gpu],
         "enabled": enabled,
         "active": active,
         "ready": ready,

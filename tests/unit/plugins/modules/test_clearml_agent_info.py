@@ -99,6 +99,20 @@ def test_an_instance_is_found_by_file_by_enabled_unit_and_by_loaded_unit(host):
     ]
 
 
+def test_gpus_are_told_from_the_file(host):
+    for name, gpus in (("none", ""), ("one", "GPU-4cf8db2d"), ("two", "0,1")):
+        (host.folder / "config" / (name + ".env")).write_text("HOMELAB_AGENT_GPUS='%s'\n" % gpus, encoding="utf-8")
+    host.configure("old", "1")
+    host.enable("left")
+    assert {name: entry["gpus"] for name, entry in host.found().items()} == {
+        "none": [],
+        "one": ["GPU-4cf8db2d"],
+        "two": ["0", "1"],
+        "old": [],
+        "left": [],
+    }
+
+
 def test_step_is_told_from_the_environment_of_the_process(host):
     host.configure("same", "abc")
     host.start("same", "abc")
