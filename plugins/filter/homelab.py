@@ -100,6 +100,13 @@ def secret_data(values):
     return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 
+def without_secrets(text, values):
+    """``text`` on one line, or what is wrong with showing it: a value of ``values``, a dict, stands in it as it is or in base64."""
+    line = " ".join(str(text).split())
+    shown = [value for value in values.values() if value] + [value for value in secret_data(values).values() if value]
+    return "the reason holds a secret and is not shown" if any(value in line for value in shown) else line
+
+
 class FilterModule:
     """Filters of the role homelab."""
 
@@ -110,4 +117,5 @@ class FilterModule:
             "secret_differs": secret_differs,
             "secret_values": secret_values,
             "server_address": server_address,
+            "without_secrets": without_secrets,
         }

@@ -94,3 +94,15 @@ def test_secret_differs(data, wanted, differs):
 
 def test_secret_data_is_what_secret_values_reads():
     assert homelab.secret_values(homelab.secret_data({"key": "väl"}), {}) == {"key": "väl"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no answer\n from 10.0.0.1", "no answer from 10.0.0.1"),
+        ("refused: hunter2", "the reason holds a secret and is not shown"),
+        ("refused: aHVudGVyMg==", "the reason holds a secret and is not shown"),
+    ],
+)
+def test_without_secrets(text, shown):
+    assert homelab.without_secrets(text, {"password": "hunter2", "empty": ""}) == shown
