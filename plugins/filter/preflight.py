@@ -27,6 +27,8 @@ K3S_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-rc\d+)?\+k3s\d+")
 # RFC 1123, as Kubernetes checks names of nodes.
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
 HOST_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*")
+# Groups that the plays of the collection run on.
+GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents")
 SECRET = re.compile(r"token|password|secret|_key$|users$", re.IGNORECASE)
 SECONDS_OF_GRACE = 5
 
@@ -166,6 +168,17 @@ def value_findings(host, provided, settings):
                 "start it, or set homelab_domain_address",
             )
         )
+    admin_host = provided.get("homelab_admin_host")
+    if admin_host and admin_host not in settings["servers"]:
+        servers = ", ".join(settings["servers"])
+        found.append(
+            finding(
+                host,
+                "homelab_admin_host is not in k3s_servers; not built yet",
+                admin_host,
+                f"remove homelab_admin_host or name one of {servers}",
+            )
+        )
     found += _port_findings(host, settings)
     found += _instance_findings(host, provided)
     return found
@@ -176,12 +189,13 @@ def _port_findings(host, settings):
     found = []
     taken = {("", 22): "SSH", ("", 6443): "the Kubernetes API", ("", 10250): "the kubelet"}
     for service, (address, port) in settings["endpoints"].items():
+        port = int(port)  # a text where it comes from the command line
         if not 1 <= port <= 65535:
             found.append(
                 finding(host, f"port of {service} is no TCP port", port, f"set homelab_{service}_port to a number from 1 to 65535")
             )
             continue
-        if settings["exposure"] == "node_port" and service.startswith("clearml") and not 30000 <= port <= 32767:
+        if settings["exposure"] == "node_port" and not 30000 <= port <= 32767:
             found.append(finding(host, f"port of {service} is no node port", port, f"set homelab_{service}_port to 30000 to 32767"))
         other = taken.setdefault((address, port), service)
         if other != service:
@@ -205,6 +219,11 @@ def _instance_findings(host, provided):
     if "clearml_agent_queues" in provided and not provided["clearml_agent_queues"]:
         found.append(finding(host, "agents have no queue", "clearml_agent_queues: []", "name at least one queue, such as default"))
     return found
+
+
+def _installed(node):
+    """Whether the collection has been at work on a machine: K3s or agents are set up there."""
+    return bool(node["k3s"]["server"] or node["k3s"]["agent"] or node["clearml_agents"])
 
 
 def node_findings(host, node, groups, now, settings):
@@ -233,14 +252,16 @@ def node_findings(host, node, groups, now, settings):
     if not node["address"]:
         found.append(finding(host, "there is no default route", "none", "set one: K3s and downloads need it"))
     skew = abs(node["epoch"] - now)
-    if skew > settings["clock_seconds"] + SECONDS_OF_GRACE:
+    if skew > int(settings["clock_seconds"]) + SECONDS_OF_GRACE:
         found.append(
             finding(
                 host, "the clock differs from the controller's", f"{skew:.0f} s", "synchronise both, for example with systemd-timesyncd"
             )
         )
+    # What runs here already fills disks by and by; to refuse it would forbid even to verify it.
+    lenient = "note" if _installed(node) else "refuse"
     for path, state in node["disks"].items():
-        wanted = settings["free_gib"][path]
+        wanted = int(settings["free_gib"][path])
         if state["free_bytes"] < wanted * GIB:
             found.append(
                 finding(
@@ -248,6 +269,7 @@ def node_findings(host, node, groups, now, settings):
                     f"too little space for {path}",
                     f"{state['free_bytes'] / GIB:.1f} GiB free, {wanted} GiB needed",
                     f"free space on {state['folder']}",
+                    lenient,
                 )
             )
     if "k3s_servers" in groups or "k3s_workers" in groups:
@@ -259,11 +281,15 @@ def _k3s_findings(host, node, server, settings):
     """What speaks against a machine as a node of the cluster."""
     found = []
     k3s = node["k3s"]
-    wanted = settings["server_memory_mib"] if server else settings["worker_memory_mib"]
+    wanted = int(settings["server_memory_mib"] if server else settings["worker_memory_mib"])
     if node["memory_bytes"] < wanted * MIB:
         found.append(
             finding(
-                host, "too little memory", f"{node['memory_bytes'] // MIB} MiB, {wanted} MiB needed", "add memory or use another machine"
+                host,
+                "too little memory",
+                f"{node['memory_bytes'] // MIB} MiB, {wanted} MiB needed",
+                "add memory or use another machine",
+                "note" if _installed(node) else "refuse",
             )
         )
     if node["swap_bytes"]:
@@ -371,6 +397,23 @@ def preflight_groups(groups):
         )
     for host in sorted(set(servers) & set(workers)):
         found.append(finding(host, "is both server and worker", "in k3s_servers and k3s_workers", "remove it from k3s_workers"))
+    if not groups.get("clearml_agents"):
+        state = "empty" if "clearml_agents" in groups else "missing"
+        found.append(
+            finding(
+                where,
+                f"group clearml_agents is {state}: experiments will wait in the queue",
+                "no agents",
+                "add hosts below clearml_agents",
+                "note",
+            )
+        )
+    for name in sorted(set(groups) - set(GROUPS)):
+        near = difflib.get_close_matches(name, GROUPS, n=1, cutoff=0.85)
+        # A group below the right one may be named like it.
+        if near and set(groups[name]) - set(groups.get(near[0]) or []):
+            hosts = ", ".join(groups[name])
+            found.append(finding(where, f"group {name} is used by no play", hosts, f"perhaps {near[0]} is meant: rename it", "note"))
     return found
 
 

@@ -109,6 +109,9 @@ node:
           unit as systemd names it, empty without a unit), C(data) (whether there is a server's data), C(images) (names of
           image archives), C(ready) (whether the API answers that it is ready) and C(nodes) (C(name), C(address), C(ready), C(version)).
       type: dict
+    clearml_agents:
+      description: Whether agents of ClearML are set up on this machine, told by their folder C(/etc/clearml-agent).
+      type: bool
 """
 
 import glob
@@ -122,6 +125,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 K3S = "/usr/local/bin/k3s"
 DATA = "/var/lib/rancher/k3s"
+AGENTS = "/etc/clearml-agent"
 API_SECONDS = 10
 
 
@@ -271,6 +275,7 @@ def main():
         "disks": {path: disk(path) for path in module.params["disks"]},
         "listening": sorted(set(module.params["ports"]) & busy),
         "k3s": k3s(module),
+        "clearml_agents": os.path.isdir(AGENTS),
     }
     module.exit_json(changed=False, node=node)
 

@@ -30,6 +30,7 @@ NODE = {
     "disks": {"/": {"folder": "/", "free_bytes": 20 << 30, "total_bytes": 40 << 30}},
     "listening": [],
     "k3s": {"version": "", "server": "", "agent": "", "data": False, "images": [], "ready": False, "nodes": []},
+    "clearml_agents": False,
 }
 SETTINGS = {
     "clock_seconds": 60,
@@ -41,6 +42,7 @@ SETTINGS = {
     "node_name": "node-01",
     "token_differs": False,
     "address": "10.0.0.1",
+    "servers": ["node-01"],
     "bucket": "clearml",
     "exposure": "load_balancer",
     "endpoints": {"clearml_web": ["", 8080], "clearml_api": ["", 8008], "s3": ["", 9000]},
@@ -132,6 +134,30 @@ def test_machines_that_are_right_too(changes):
     assert judge(changed(NODE, **changes)) == []
 
 
+FULL = {"/": {"folder": "/", "free_bytes": 3 << 29, "total_bytes": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "groups", "levels"),
+    [
+        ({"k3s__server": "active", "k3s__version": "v1.34.1+k3s1"}, ["k3s_servers"], ["note", "note"]),
+        ({"k3s__agent": "failed", "k3s__version": "v1.34.1+k3s1"}, ["k3s_workers"], ["note", "note"]),
+        ({"clearml_agents": True}, ["clearml_agents"], ["note"]),
+        ({}, ["k3s_servers"], ["refuse", "refuse"]),
+        ({}, ["clearml_agents"], ["refuse"]),
+    ],
+)
+def test_little_space_and_memory_are_notes_where_it_is_installed(changes, groups, levels):
+    found = judge(changed(NODE, memory_bytes=1 << 28, disks=FULL, **changes), groups=groups)
+    assert [one["level"] for one in found] == levels
+    assert found[0]["finding"] == "too little space for /"
+
+
+def test_the_clock_is_refused_where_it_is_installed():
+    found = judge(changed(NODE, epoch=700.0, k3s__server="active", k3s__version="v1.34.1+k3s1"))
+    assert [one["level"] for one in found] == ["refuse"]
+
+
 def test_what_only_nodes_of_the_cluster_need():
     small = changed(NODE, memory_bytes=1 << 30, swap_bytes=1 << 30)
     assert judge(small, groups=["clearml_agents"]) == []
@@ -198,6 +224,7 @@ def values(provided=None, **changes):
         ({"clearml_agent_instances": [{"name": "a"}, {"name": "a"}]}, {}, "two agent instances have one name"),
         ({"clearml_agent_instances": [{"name": "a", "queues": []}]}, {}, "agent instance a has no queue"),
         ({"clearml_agent_queues": []}, {}, "agents have no queue"),
+        ({"homelab_admin_host": "laptop"}, {}, "homelab_admin_host is not in k3s_servers"),
         ({"minio_storage_size": "20 gigs"}, {}, "minio_storage_size is no size"),
     ],
 )
@@ -211,8 +238,18 @@ def test_ports_of_different_addresses_do_not_collide():
 
 
 def test_node_ports_have_their_range():
-    found = values(exposure="node_port", endpoints={"clearml_web": ["", 8080], "clearml_api": ["", 30008]})
-    assert found == ["port of clearml_web is no node port"]
+    endpoints = {"clearml_web": ["", 8080], "clearml_api": ["", 30008], "s3": ["", 9000], "s3_console": ["", 30901]}
+    assert values(exposure="node_port", endpoints=endpoints) == ["port of clearml_web is no node port", "port of s3 is no node port"]
+
+
+def test_numbers_from_the_command_line_are_texts():
+    assert values(endpoints={"clearml_web": ["", "8080"], "clearml_api": ["", 8080]}) == ["clearml_api and clearml_web share a port"]
+    texts = {"clock_seconds": "60", "free_gib": {"/": "4"}, "server_memory_mib": "1900"}
+    assert judge(settings=changed(SETTINGS, **texts)) == []
+
+
+def test_the_admin_host_may_be_a_server():
+    assert values({"homelab_admin_host": "node-01"}) == []
 
 
 def arguments(provided, known=()):
@@ -287,18 +324,37 @@ def test_wrong_types_do_not_hide_the_machine():
     ],
 )
 def test_groups(groups, texts):
-    assert [one["finding"] for one in preflight.preflight_groups(groups)] == texts
+    found = preflight.preflight_groups({"clearml_agents": ["z"], **groups})
+    assert [(one["level"], one["finding"]) for one in found] == [("refuse", text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("groups", "texts"),
+    [
+        ({}, ["group clearml_agents is missing: experiments will wait in the queue"]),
+        ({"clearml_agents": []}, ["group clearml_agents is empty: experiments will wait in the queue"]),
+        (
+            {"clearml_agent": ["b"]},
+            ["group clearml_agents is missing: experiments will wait in the queue", "group clearml_agent is used by no play"],
+        ),
+        ({"clearml_agents": ["b"], "k3s_worker": ["c"]}, ["group k3s_worker is used by no play"]),
+        ({"clearml_agents": ["b"], "k3s_servers_big": ["a"], "all": ["a", "b"], "printers": ["p"]}, []),
+    ],
+)
+def test_groups_worth_a_note(groups, texts):
+    found = preflight.preflight_groups({"k3s_servers": ["a"], **groups})
+    assert [(one["level"], one["finding"]) for one in found] == [("note", text) for text in texts]
 
 
 def test_hosts_that_are_one_machine():
     probes = {"a": {"node": NODE}, "b": {"node": changed(NODE, hostname="other")}, "c": {"unreachable": True}}
-    found = preflight.preflight_run(probes, {"k3s_servers": ["a"]}, {"a": "a", "b": "b", "c": "c"})
+    found = preflight.preflight_run(probes, {"k3s_servers": ["a"], "clearml_agents": ["b"]}, {"a": "a", "b": "b", "c": "c"})
     assert [(one["host"], one["finding"]) for one in found] == [("a, b", "share one machine-id")]
 
 
 @pytest.mark.parametrize(("hosts", "alive", "count"), [(["a", "b"], False, 0), (["b"], True, 0), (["b"], False, 1)])
 def test_a_run_without_servers_needs_a_living_cluster(hosts, alive, count):
-    found = preflight.preflight_run(dict.fromkeys(hosts, {}), {"k3s_servers": ["a"]}, {}, alive)
+    found = preflight.preflight_run(dict.fromkeys(hosts, {}), {"k3s_servers": ["a"], "clearml_agents": ["b"]}, {}, alive)
     assert [one["finding"] for one in found] == ["no server answers as a living cluster"] * count
 
 
