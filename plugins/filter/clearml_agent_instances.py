@@ -16,7 +16,7 @@ options:
     description:
       - Instances, dictionaries with C(name), C(gpus) and C(queues), of which only the name is needed.
       - With an empty list there is one instance for each usable GPU, named C(gpu) and its number, or one named C(cpu) without any GPU.
-      - GPUs of which none is usable are an error: an instance C(cpu) would take the experiments that wait for a GPU and fail them.
+      - GPUs of which none is usable are an error, for an instance C(cpu) would take the experiments that wait for a GPU and fail them.
       - The number is the index that nvidia-smi gives it, or its place in the list. The instance takes its GPU by UUID where that is known,
         because numbers move when a card is added.
     type: list
