@@ -44,23 +44,25 @@ def kind(option: dict[str, Any]) -> str:
     return text
 
 
-def default(option: dict[str, Any]) -> str:
-    """The default as code, ``required``, or nothing."""
+def default(option: dict[str, Any], fallback: Any = None) -> str:
+    """The default as code, ``required``, or nothing. ``fallback`` is what defaults/main.yml says, for defaults that are computed."""
     if option.get("required"):
         return "**required**"
-    if "default" not in option:
+    value = option.get("default", fallback)
+    if value is None:
         return ""
-    value = option["default"]
     text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
     return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
 
 
-def rows(options: dict[str, Any], prefix: str = "") -> list[str]:
+def rows(options: dict[str, Any], prefix: str = "", defaults: dict[str, Any] | None = None) -> list[str]:
     """Table rows for options and, indented by their path, the options nested in them."""
     lines = []
     for name, option in options.items():
         path = f"{prefix}{name}"
-        lines.append(f"| `{path}` | {kind(option)} | {default(option)} | {plain(option.get('description', ''))} |")
+        lines.append(
+            f"| `{path}` | {kind(option)} | {default(option, (defaults or {}).get(name))} | {plain(option.get('description', ''))} |"
+        )
         if option.get("options"):
             lines += rows(option["options"], f"{path}[]." if option.get("type") == "list" else f"{path}.")
     return lines
@@ -75,7 +77,7 @@ def section(role: Role) -> str:
         else:
             lines += [f"## `tasks_from: {entry}`", "", plain(spec.get("description") or spec.get("short_description", "")), ""]
         if spec.get("options"):
-            lines += ["| variable | type | default | what it is |", "|---|---|---|---|", *rows(spec["options"]), ""]
+            lines += ["| variable | type | default | what it is |", "|---|---|---|---|", *rows(spec["options"], defaults=role.defaults), ""]
         else:
             lines += ["It has no variables.", ""]
     return "\n".join([*lines, END])
