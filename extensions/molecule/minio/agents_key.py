@@ -29,7 +29,7 @@ except ClientError as error:
     if error.response["Error"]["Code"] == "AccessDenied":
         print("other bucket refused")
 try:
-    MinioAdmin(endpoint.removeprefix("http://"), StaticProvider(key, secret), secure=False).user_list()
+    MinioAdmin(endpoint=endpoint.removeprefix("http://"), credentials=StaticProvider(key, secret), secure=False).user_list()
 except MinioAdminException as error:
     if "AccessDenied" in str(error):
         print("new user refused")
