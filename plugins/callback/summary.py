@@ -84,7 +84,7 @@ class CallbackModule(CallbackBase):
             for name in names[:shown]:
                 self._display.display(f"    {name}")
             if len(names) > shown:
-                self._display.display(f"    and {len(names) - shown} more")
+                self._display.display(f"    and {len(names) - shown} more (HOMELAB_MLOPS_SUMMARY_CHANGES={len(names)} names them all)")
 
     def _end_phase(self, now):
         if self._phases and self._phases[-1][2] is None:

@@ -61,7 +61,7 @@ class Run:
 
     def changed_tasks(self) -> list[str]:
         """The summary's lines of changed hosts and tasks, for a failure message."""
-        return self.output.rpartition("SUMMARY")[2].splitlines()[1:]
+        return self.output.rpartition("\nSUMMARY ")[2].splitlines()[1:]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,7 @@ def summary(tmp_path):
             text=True,
             check=True,
         )
-        return done.stdout.rpartition("SUMMARY")[2].splitlines()[1:]
+        return done.stdout.rpartition("\nSUMMARY ")[2].splitlines()[1:]
 
     return run
 
@@ -71,4 +71,4 @@ def test_check_mode_says_would(summary):
 
 
 def test_long_lists_are_cut(summary):
-    assert "    and 1 more" in summary(HOMELAB_MLOPS_SUMMARY_CHANGES="0")
+    assert "    and 1 more (HOMELAB_MLOPS_SUMMARY_CHANGES=1 names them all)" in summary(HOMELAB_MLOPS_SUMMARY_CHANGES="0")
