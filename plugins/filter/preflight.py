@@ -29,6 +29,7 @@ NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]
 HOST_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*")
 # Groups that the plays of the collection run on.
 GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents")
+USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SECRET = re.compile(r"token|password|secret|_key$|users$", re.IGNORECASE)
 SECONDS_OF_GRACE = 5
 
@@ -52,7 +53,8 @@ def _is_address(text):
 
 def _shown(name, value):
     """A variable's value for a table; secrets only as their type."""
-    return f"{type(value).__name__}, not shown" if SECRET.search(name) else f"{value!r}"[:60]
+    kind = next((one.__name__ for one in (dict, list, str, bool, int) if isinstance(value, one)), type(value).__name__)
+    return f"{kind}, not shown" if SECRET.search(name) else f"{value!r}"[:60]
 
 
 def argument_findings(host, specs, provided, known):
@@ -73,8 +75,11 @@ def argument_findings(host, specs, provided, known):
         errors = ArgumentSpecValidator({name: _checked(option)}).validate({name: provided[name]}).error_messages
         if errors:
             wanted = f"one of {', '.join(map(str, option['choices']))}" if option.get("choices") else f"of type {option['type']}"
-            nested = "" if SECRET.search(name) or not option.get("options") else f" ({errors[0]})"
-            found.append(finding(host, f"{name} is not {wanted}{nested}", _shown(name, provided[name]), f"set it: {_text(option)}"))
+            # Only these two kinds of message name keys and never quote a value.
+            speaks_of_keys = errors[0].startswith("missing required arguments") or "Supported parameters include" in errors[0]
+            nested = f" ({errors[0]})" if option.get("options") and (speaks_of_keys or not SECRET.search(name)) else ""
+            text = f"{name} has wrong keys{nested}" if speaks_of_keys and nested else f"{name} is not {wanted}{nested}"
+            found.append(finding(host, text, _shown(name, provided[name]), f"set it: {_text(option)}"))
     prefixes = tuple(f"{role}_" for role in specs)
     for name in sorted(known):
         if name.startswith(prefixes) and name not in options:
@@ -132,8 +137,10 @@ def url_fault(url):
 
 def value_findings(host, provided, settings):
     """What is wrong with values that fit their type. ``settings`` holds the values that are in effect, set or default."""
-    found = []
+    found = _user_findings(host, provided)
     for name, value in provided.items():
+        if name.endswith("_timeout_seconds") and int(value) < 1:
+            found.append(finding(host, f"{name} is no time to wait", value, "write a number of seconds from 1"))
         if not isinstance(value, str) or not value:
             continue
         if name.endswith("_url"):
@@ -202,6 +209,18 @@ def _port_findings(host, settings):
             where = f"{address or 'the nodes'} port {port}"
             found.append(finding(host, f"{service} and {other} share a port", where, f"set homelab_{service}_port to another one"))
     return found
+
+
+def _user_findings(host, provided):
+    """Names of ClearML users that cannot be; the role clearml_server asserts the same before it works alone."""
+    if "clearml_server_users" not in provided:
+        return []
+    names = [str(one.get("name", "")) for one in provided["clearml_server_users"] if isinstance(one, dict)]
+    fix = "name one user or more, each differently, with letters, digits, dot, dash and underscore"
+    wrong = [name for name in names if not USER_NAME.fullmatch(name) or names.count(name) > 1]
+    if names and not wrong:
+        return []
+    return [finding(host, "clearml_server_users has names that cannot be", ", ".join(dict.fromkeys(wrong)) or "nobody", fix)]
 
 
 def _instance_findings(host, provided):

@@ -226,6 +226,10 @@ def values(provided=None, **changes):
         ({"clearml_agent_queues": []}, {}, "agents have no queue"),
         ({"homelab_admin_host": "laptop"}, {}, "homelab_admin_host is not in k3s_servers"),
         ({"minio_storage_size": "20 gigs"}, {}, "minio_storage_size is no size"),
+        ({"clearml_server_ready_timeout_seconds": -3}, {}, "clearml_server_ready_timeout_seconds is no time to wait"),
+        ({"clearml_server_users": []}, {}, "clearml_server_users has names that cannot be"),
+        ({"clearml_server_users": [{"name": "a b"}]}, {}, "clearml_server_users has names that cannot be"),
+        ({"clearml_server_users": [{"name": "x"}, {"name": "x"}]}, {}, "clearml_server_users has names that cannot be"),
     ],
 )
 def test_wrong_values(provided, changes, text):
@@ -280,6 +284,15 @@ def test_a_nested_argument_is_named():
 def test_a_secret_is_never_shown():
     assert "hunter2" not in str(arguments({"k3s_token": "hunter2"}))
     assert len(arguments({"k3s_token": "hunter2"})) == 1
+
+
+def test_wrong_keys_of_a_secret_are_named_without_values():
+    users = {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}}, "description": "People."}
+    specs = {"clearml_server": {"argument_specs": {"main": {"options": {"clearml_server_users": users}}}}}
+    (found,) = preflight.argument_findings("node-01", specs, {"clearml_server_users": [{"name": "a", "pasword": "hunter2"}]}, [])
+    assert found["finding"].startswith("clearml_server_users has wrong keys (clearml_server_users.pasword. Supported parameters")
+    assert found["measured"] == "list, not shown"
+    assert "hunter2" not in str(found)
 
 
 def test_a_misspelled_variable_is_a_note():
