@@ -186,6 +186,7 @@ def value_findings(host, provided, settings):
                 f"remove homelab_admin_host or name one of {servers}",
             )
         )
+    found += _quorum_findings(host, provided, settings["servers"])
     found += _port_findings(host, settings)
     found += _instance_findings(host, provided)
     return found
@@ -336,15 +337,8 @@ def _k3s_findings(host, node, server, settings):
             )
         )
     joined = k3s["server"] or k3s["agent"]
-    if joined and k3s["version"] not in ("", settings["k3s_version"]):
-        found.append(
-            finding(
-                host,
-                f"runs another K3s than k3s_version {settings['k3s_version']}",
-                k3s["version"],
-                f"set k3s_version to {k3s['version']}: versions of nodes are not changed here",
-            )
-        )
+    if joined:
+        found += _version_findings(host, k3s["version"], settings)
     release = K3S_VERSION.fullmatch(settings["k3s_version"])
     if release and (int(release[1]), int(release[2])) >= (1, 35) and node["cgroup"] == 1:
         found.append(
@@ -370,6 +364,42 @@ def _k3s_findings(host, node, server, settings):
             )
         )
     return found
+
+
+def _release(version):
+    """A release of K3s to compare by: a candidate comes before its release. None where it is no release."""
+    numbers = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)(?:-rc(\d+))?\+k3s(\d+)", version)
+    if not numbers:
+        return None
+    major, minor, patch, candidate, build = numbers.groups()
+    return int(major), int(minor), int(patch), int(build), int(candidate) if candidate else float("inf")
+
+
+def _version_findings(host, runs, settings):
+    """Why a node that has one release of K3s does not get another in this run. An upgrade takes one minor at a time."""
+    wanted = settings["k3s_version"]
+    old, new = _release(runs), _release(wanted)
+    if runs in ("", wanted) or not old or not new:
+        return []
+    if new < old:
+        fix = f"set k3s_version to {runs}: going back takes a restore, not an upgrade"
+        return [finding(host, f"k3s_version {wanted} is older than what runs", runs, fix)]
+    if new[:2] > (old[0], old[1] + 1):
+        fix = f"set k3s_version to a release of v{old[0]}.{old[1] + 1} and run homelab.mlops.upgrade, then the next minor"
+        return [finding(host, f"k3s_version {wanted} skips a minor release", runs, fix)]
+    if settings["upgrade"]:
+        return []
+    fix = f"run homelab.mlops.upgrade (playbooks/upgrade.yml), or set k3s_version to {runs}"
+    return [finding(host, f"runs another K3s than k3s_version {wanted}", runs, fix)]
+
+
+def _quorum_findings(host, provided, servers):
+    """Servers that keep the cluster's state among themselves, in etcd, need a majority of them."""
+    if host not in servers or len(servers) % 2 or provided.get("k3s_datastore_endpoint"):
+        return []
+    fix = f"add a server or move {servers[-1]} to k3s_workers; any number will do with k3s_datastore_endpoint"
+    measured = f"{len(servers)} in k3s_servers"
+    return [finding(host, "an even number of servers bears no more failures than one server less", measured, fix)]
 
 
 def preflight_host(probe, host, groups, now, settings, specs, provided, known):
@@ -404,16 +434,6 @@ def preflight_groups(groups):
     if not servers:
         state = "empty" if "k3s_servers" in groups else "missing"
         found.append(finding(where, f"group k3s_servers is {state}", "0 hosts", "add one host below k3s_servers"))
-    if len(servers) > 1:
-        even = f" (and {len(servers)} is even: a majority needs an odd number)" if len(servers) % 2 == 0 else ""
-        found.append(
-            finding(
-                where,
-                f"several servers are not built yet{even}",
-                f"{len(servers)} in k3s_servers",
-                f"keep {servers[0]} and put the others into k3s_workers",
-            )
-        )
     for host in sorted(set(servers) & set(workers)):
         found.append(finding(host, "is both server and worker", "in k3s_servers and k3s_workers", "remove it from k3s_workers"))
     if not groups.get("clearml_agents"):

@@ -38,6 +38,7 @@ SETTINGS = {
     "server_memory_mib": 1900,
     "worker_memory_mib": 480,
     "cluster_alive": False,
+    "upgrade": False,
     "k3s_version": "v1.34.1+k3s1",
     "node_name": "node-01",
     "token_differs": False,
@@ -237,6 +238,52 @@ def test_wrong_values(provided, changes, text):
     assert len(found) == 1 and found[0].startswith(text)
 
 
+@pytest.mark.parametrize(
+    ("servers", "provided", "count"),
+    [
+        (["node-01"], {}, 0),
+        (["node-01", "b"], {}, 1),
+        (["node-01", "b"], {"k3s_datastore_endpoint": ""}, 1),
+        (["node-01", "b"], {"k3s_datastore_endpoint": "postgres://db/k3s"}, 0),
+        (["node-01", "b", "c"], {}, 0),
+        (["node-01", "b", "c", "d"], {}, 1),
+        (["a", "b"], {}, 0),
+    ],
+)
+def test_servers_that_hold_the_state_are_odd_in_number(servers, provided, count):
+    assert values(provided, servers=servers) == ["an even number of servers bears no more failures than one server less"] * count
+
+
+def test_an_even_number_of_servers_is_one_line_with_its_fix():
+    found = [one for host in ("a", "b") for one in preflight.value_findings(host, {}, changed(SETTINGS, servers=["a", "b"]))]
+    (line,) = preflight.preflight_merge(found)
+    assert (line["host"], line["measured"]) == ("a, b", "2 in k3s_servers")
+    assert line["fix"].startswith("add a server or move b to k3s_workers")
+
+
+@pytest.mark.parametrize(
+    ("runs", "wanted", "upgrade", "text", "fix"),
+    [
+        ("v1.33.1+k3s1", "v1.34.1+k3s1", False, "runs another K3s than k3s_version v1.34.1+k3s1", "run homelab.mlops.upgrade"),
+        ("v1.34.1+k3s1", "v1.34.1+k3s2", False, "runs another K3s than k3s_version v1.34.1+k3s2", "run homelab.mlops.upgrade"),
+        ("v1.32.9+k3s1", "v1.34.1+k3s1", False, "k3s_version v1.34.1+k3s1 skips a minor release", "set k3s_version to a release of v1.33"),
+        ("v1.32.9+k3s1", "v1.34.1+k3s1", True, "k3s_version v1.34.1+k3s1 skips a minor release", "set k3s_version to a release of v1.33"),
+        ("v1.34.2+k3s1", "v1.34.1+k3s1", False, "k3s_version v1.34.1+k3s1 is older than what runs", "set k3s_version to v1.34.2+k3s1"),
+        ("v1.34.1+k3s1", "v1.34.1-rc1+k3s1", True, "k3s_version v1.34.1-rc1+k3s1 is older than what runs", "set k3s_version to v1.34.1"),
+    ],
+)
+def test_a_version_that_differs_from_what_runs(runs, wanted, upgrade, text, fix):
+    node = changed(NODE, k3s__server="active", k3s__version=runs)
+    (found,) = judge(node, changed(SETTINGS, k3s_version=wanted, upgrade=upgrade))
+    assert (found["finding"], found["measured"]) == (text, runs)
+    assert found["fix"].startswith(fix)
+
+
+@pytest.mark.parametrize("runs", ["v1.33.1+k3s1", "v1.34.0+k3s1", "v1.34.1-rc2+k3s1", "v1.34.1+k3s1"])
+def test_an_upgrade_may_find_an_older_release(runs):
+    assert judge(changed(NODE, k3s__server="active", k3s__version=runs), changed(SETTINGS, upgrade=True)) == []
+
+
 def test_ports_of_different_addresses_do_not_collide():
     assert values(endpoints={"clearml_web": ["10.0.0.5", 80], "clearml_api": ["10.0.0.6", 80]}) == []
 
@@ -330,8 +377,8 @@ def test_wrong_types_do_not_hide_the_machine():
         ({"k3s_servers": ["a"], "k3s_workers": ["b"]}, []),
         ({}, ["group k3s_servers is missing"]),
         ({"k3s_servers": []}, ["group k3s_servers is empty"]),
-        ({"k3s_servers": ["a", "b", "c"]}, ["several servers are not built yet"]),
-        ({"k3s_servers": ["a", "b"]}, ["several servers are not built yet (and 2 is even: a majority needs an odd number)"]),
+        ({"k3s_servers": ["a", "b", "c"]}, []),
+        ({"k3s_servers": ["a", "b"]}, []),
         ({"k3s_servers": ["a"], "k3s_workers": ["a"]}, ["is both server and worker"]),
         ({"k3s_servers": ["a"], "k3s_workers": ["b"], "clearml_agents": ["a", "b"]}, []),
     ],
