@@ -15,7 +15,7 @@ import time
 
 from . import binaries, hosts, images, rootfs, topology
 from .lab import CHECKOUT, Lab, everywhere, phase, unfinished
-from .podman import LabError, as_root
+from .podman import LabError, as_root, podman
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up|list|ssh|logs|down|build")
+    commands = parser.add_subparsers(required=True, metavar="up|list|ssh|logs|stop|down|build")
 
     def command(name: str, run, text: str) -> argparse.ArgumentParser:
         child = commands.add_parser(name, help=text, description=text)
@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("host")
     logs.add_argument("unit", nargs="?")
     logs.add_argument("--follow", "-f", action="store_true", help="go on until interrupted")
+    stop = command("stop", _stop, "cut the power of one host; `lab up` with the lab's topology boots it again")
+    stop.add_argument("host")
     down = command("down", _down, "remove a lab")
     down.add_argument("--all", action="store_true", help="all labs of this checkout")
     down.add_argument("--checkout", type=pathlib.Path, default=CHECKOUT, help="of another checkout, as `lab list` shows it")
@@ -111,6 +113,13 @@ def _logs(options: argparse.Namespace) -> int:
     command += ["--follow"] if options.follow else []
     command = [*as_root(), *command]
     os.execvp(command[0], command)
+
+
+def _stop(options: argparse.Namespace) -> int:
+    lab, _ = _address(options)
+    podman("stop", "--time", "0", hosts.container_name(lab.prefix, options.host))
+    print(f"{options.host} of lab {lab.name} has no power")
+    return 0
 
 
 def _address(options: argparse.Namespace) -> tuple[Lab, str]:
