@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import pathlib
@@ -14,6 +15,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+
+KEPT_DAYS = 14
 
 
 def cache_dir() -> pathlib.Path:
@@ -68,6 +71,7 @@ def ensure(kind: str, key: str, build: Callable[[pathlib.Path], None], label: st
     """
     path = cache_dir() / kind / key
     if path.exists():
+        os.utime(path)
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(f"{kind}-{key}"):
@@ -85,4 +89,18 @@ def ensure(kind: str, key: str, build: Callable[[pathlib.Path], None], label: st
             else:
                 unfinished.unlink(missing_ok=True)
         print(f"   built {label or f'{kind}/{key}'} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    _prune(path)
     return path
+
+
+def _prune(newest: pathlib.Path) -> None:
+    """Remove older builds of the same thing that nobody used for KEPT_DAYS. Labs hold links of their own to what they serve."""
+    stem = newest.name.rpartition("-")[0]
+    for other in newest.parent.glob(f"{glob.escape(stem)}-*") if stem else ():
+        same = other != newest and other.name.rpartition("-")[0] == stem
+        if same and time.time() - other.stat().st_mtime > KEPT_DAYS * 86400:
+            print(f"   removing {other.name} from the cache, unused for {KEPT_DAYS} days", file=sys.stderr, flush=True)
+            if other.is_dir():
+                shutil.rmtree(other)
+            else:
+                other.unlink()
