@@ -38,6 +38,11 @@ options:
     type: list
     elements: int
     default: []
+  settings:
+    description: Settings of the kernel whose present values are read, named as by C(sysctl).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -105,19 +110,31 @@ node:
       elements: int
     k3s:
       description:
-        - K3s on this machine, with C(version) (of the installed binary, empty without one), C(server) and C(agent) (state of the
-          unit as systemd names it, empty without a unit), C(data) (whether there is a server's data), C(images) (names of
-          image archives), C(ready) (whether the API answers that it is ready) and C(nodes) (C(name), C(address), C(ready), C(version)).
+        - K3s on this machine. C(version) is that of the installed binary, empty without one. C(server) and C(agent) are the states of the
+          units as systemd names them, empty without a unit. C(images) are names of image archives.
+        - Of a server, C(data) is whether there is a folder of data, C(etcd) and C(sqlite) whether the data of a cluster is kept in an embedded
+          etcd or in SQLite there, and C(authority) the SHA-256 of the certificate of the cluster's authority, which all its servers share.
+        - C(join) is the URL by which the node joins, from C(config.yaml.d/10-join.yaml). C(password) is whether the node has the password that its
+          name is bound to. C(files) are those of the files that K3s need not have, such as C(registries.yaml), that are there.
+        - C(ready) is whether the API answers that it is ready. C(nodes) has a dict for each node with C(name), C(address), C(ready),
+          C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and C(kept) (whether labels or taints are
+          kept in step by M(homelab.mlops.k3s_node)).
       type: dict
+    settings:
+      description: Values of the settings in O(settings) that the kernel has, as text.
+      type: dict
+      sample: {net.ipv4.ip_forward: "1"}
     clearml_agents:
       description: Whether agents of ClearML are set up on this machine, told by their folder C(/etc/clearml-agent).
       type: bool
 """
 
 import glob
+import hashlib
 import json
 import os
 import platform
+import re
 import socket
 import time
 
@@ -125,6 +142,18 @@ from ansible.module_utils.basic import AnsibleModule
 
 K3S = "/usr/local/bin/k3s"
 DATA = "/var/lib/rancher/k3s"
+JOIN = "/etc/rancher/k3s/config.yaml.d/10-join.yaml"
+PASSWORD = "/etc/rancher/node/password"
+# Files that are there only where the role k3s was asked for them, or where a node joined with a token.
+OPTIONAL = (
+    "/etc/rancher/k3s/homelab-token",
+    "/etc/rancher/k3s/registries.yaml",
+    "/etc/systemd/system/k3s.service.env",
+    "/etc/systemd/system/k3s-agent.service.env",
+)
+ROLE = "node-role.kubernetes.io/"
+# Annotations of homelab.mlops.k3s_node.
+KEPT = ("homelab-mlops/labels", "homelab-mlops/taints")
 AGENTS = "/etc/clearml-agent"
 API_SECONDS = 10
 
@@ -165,20 +194,34 @@ def listening_ports(tables):
 
 
 def nodes_of(text):
-    """Name, internal address, readiness and kubelet version of each node in the answer of `kubectl get nodes -o json`."""
+    """What the roles need to know of each node in the answer of `kubectl get nodes -o json`."""
     nodes = []
     for item in json.loads(text)["items"]:
-        status = item.get("status", {})
+        status, metadata = item.get("status", {}), item["metadata"]
         addresses = [one["address"] for one in status.get("addresses", []) if one["type"] == "InternalIP"]
+        conditions = {one["type"]: one["status"] == "True" for one in status.get("conditions", [])}
+        roles = sorted(label[len(ROLE) :] for label in metadata.get("labels", {}) if label.startswith(ROLE))
         nodes.append(
             {
-                "name": item["metadata"]["name"],
+                "name": metadata["name"],
                 "address": addresses[0] if addresses else "",
-                "ready": any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", [])),
+                "ready": conditions.get("Ready", False),
                 "version": status.get("nodeInfo", {}).get("kubeletVersion", ""),
+                "machine_id": status.get("nodeInfo", {}).get("machineID", ""),
+                "roles": roles,
+                "server": "control-plane" in roles,
+                "schedulable": not item.get("spec", {}).get("unschedulable", False),
+                "etcd_voter": conditions.get("EtcdIsVoter", False),
+                "kept": any(name in metadata.get("annotations", {}) for name in KEPT),
             }
         )
     return nodes
+
+
+def join_url(text):
+    """The value of the key server in the file by which a node joins; empty without one."""
+    found = re.search(r"^server:\s*(\S+)\s*$", text, re.MULTILINE)
+    return found.group(1).strip("\"'") if found else ""
 
 
 def read(path):
@@ -188,6 +231,20 @@ def read(path):
             return stream.read()
     except OSError:
         return ""
+
+
+def checksum(path):
+    """SHA-256 of a file in hexadecimal; empty when it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
+    except OSError:
+        return ""
+
+
+def setting(name):
+    """A setting of the kernel as text; empty when the kernel has none of that name."""
+    return " ".join(read(os.path.join("/proc/sys", name.replace(".", "/"))).split())
 
 
 def own_address():
@@ -228,6 +285,13 @@ def k3s(module):
         "server": unit_state(module, "k3s.service"),
         "agent": unit_state(module, "k3s-agent.service"),
         "data": os.path.isdir(os.path.join(DATA, "server/db")),
+        # As K3s tells it: pkg/etcd/etcd.go, IsInitialized; pkg/etcd/etcd.go, migrateFromSQLite.
+        "etcd": os.path.isdir(os.path.join(DATA, "server/db/etcd/member/wal")),
+        "sqlite": os.path.isfile(os.path.join(DATA, "server/db/state.db")),
+        "authority": checksum(os.path.join(DATA, "server/tls/server-ca.crt")),
+        "join": join_url(read(JOIN)),
+        "password": os.path.isfile(PASSWORD),
+        "files": [path for path in OPTIONAL if os.path.isfile(path)],
         "images": sorted(os.path.basename(path) for path in glob.glob(os.path.join(DATA, "agent/images/*"))),
         "ready": False,
         "nodes": [],
@@ -254,6 +318,7 @@ def main():
             "cluster": {"type": "bool", "default": False},
             "disks": {"type": "list", "elements": "path", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "settings": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -274,6 +339,7 @@ def main():
         "epoch": time.time(),
         "disks": {path: disk(path) for path in module.params["disks"]},
         "listening": sorted(set(module.params["ports"]) & busy),
+        "settings": {name: setting(name) for name in module.params["settings"] if setting(name)},
         "k3s": k3s(module),
         "clearml_agents": os.path.isdir(AGENTS),
     }

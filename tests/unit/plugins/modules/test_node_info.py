@@ -30,18 +30,64 @@ def test_listening_ports():
 
 def test_nodes():
     node = {
-        "metadata": {"name": "node-01"},
+        "metadata": {
+            "name": "node-01",
+            "labels": {"node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/etcd": "true", "disk": "ssd"},
+            "annotations": {"homelab-mlops/labels": '["disk"]'},
+        },
+        "spec": {"unschedulable": True},
         "status": {
             "addresses": [{"type": "Hostname", "address": "node-01"}, {"type": "InternalIP", "address": "10.0.0.1"}],
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "nodeInfo": {"kubeletVersion": "v1.34.1+k3s1"},
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "EtcdIsVoter", "status": "True"}],
+            "nodeInfo": {"kubeletVersion": "v1.34.1+k3s1", "machineID": "0123"},
         },
     }
     new = {"metadata": {"name": "node-02"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
     assert node_info.nodes_of(json.dumps({"items": [node, new]})) == [
-        {"name": "node-01", "address": "10.0.0.1", "ready": True, "version": "v1.34.1+k3s1"},
-        {"name": "node-02", "address": "", "ready": False, "version": ""},
+        {
+            "name": "node-01",
+            "address": "10.0.0.1",
+            "ready": True,
+            "version": "v1.34.1+k3s1",
+            "machine_id": "0123",
+            "roles": ["control-plane", "etcd"],
+            "server": True,
+            "schedulable": False,
+            "etcd_voter": True,
+            "kept": True,
+        },
+        {
+            "name": "node-02",
+            "address": "",
+            "ready": False,
+            "version": "",
+            "machine_id": "",
+            "roles": [],
+            "server": False,
+            "schedulable": True,
+            "etcd_voter": False,
+            "kept": False,
+        },
     ]
+
+
+def test_the_url_by_which_a_node_joins():
+    assert node_info.join_url("# Managed\nserver: https://10.0.0.1:6443\ntoken-file: /a\n") == "https://10.0.0.1:6443"
+    assert node_info.join_url('server: "https://[fd00::1]:6443"\n') == "https://[fd00::1]:6443"
+    assert node_info.join_url("cluster-init: true\n") == ""
+    assert node_info.join_url("") == ""
+
+
+def test_settings_of_the_kernel():
+    assert node_info.setting("kernel.ostype") == "Linux"
+    assert node_info.setting("kernel.there_is_none") == ""
+
+
+def test_the_checksum_of_a_file(tmp_path):
+    path = tmp_path / "ca.crt"
+    assert node_info.checksum(str(path)) == ""
+    path.write_text("abc")
+    assert node_info.checksum(str(path)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_the_disk_of_a_folder_to_be(tmp_path):
