@@ -78,8 +78,9 @@ def k3s_upgrade_plan(nodes, target, servers, workers, names, probes, run, target
     ``nodes`` are the nodes as homelab.mlops.node_info returns them; ``names`` maps hosts to names of nodes and ``probes`` the hosts
     that answered to what homelab.mlops.node_info said of them; ``run`` are the hosts of this run and ``targets`` their k3s_version.
 
-    Returns ``rows`` (a dict for each host with ``host``, ``node``, ``role``, ``from``, ``to`` and ``state``), ``refusals`` and ``notes`` (texts),
-    ``begun`` (whether an earlier run to the same release got as far as a server) and ``work`` (whether there is anything to do).
+    Returns ``rows`` (a dict for each host with ``host``, ``node``, ``role``, ``from``, ``to`` and ``state``), texts in ``refusals``
+    and ``notes``, ``begun`` (whether an earlier run to the same release got as far as a server) and ``work`` (whether there is
+    anything to do).
     """
     by_name = {node["name"]: node for node in nodes}
     etcd = any(node["etcd_voter"] for node in nodes) or any(probe["k3s"].get("etcd") for probe in probes.values())
