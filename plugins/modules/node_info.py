@@ -33,10 +33,24 @@ options:
     type: list
     elements: path
     default: []
+  names:
+    description: Names that the machine is asked to resolve, with O(network).
+    type: list
+    elements: str
+    default: []
+  network:
+    description: Whether to read addresses, routes, open UDP ports and whether a firewall is at work.
+    type: bool
+    default: false
   ports:
     description: TCP ports of which it is read whether something listens on them.
     type: list
     elements: int
+    default: []
+  modules:
+    description: Kernel modules of which it is read whether they are loaded or built in.
+    type: list
+    elements: str
     default: []
   settings:
     description: Settings of the kernel whose present values are read, named as by C(sysctl).
@@ -102,7 +116,9 @@ node:
       description: The machine's clock, in seconds since 1970.
       type: float
     disks:
-      description: For each folder C(free_bytes), C(total_bytes) and the existing C(folder) that was measured.
+      description:
+        - For each folder C(free_bytes), C(total_bytes), the existing C(folder) that was measured, and whether its file system
+          is C(readonly) or C(noexec) (programs there cannot be run).
       type: dict
     listening:
       description: Those of the ports in O(ports) on which something listens.
@@ -119,6 +135,16 @@ node:
         - C(ready) is whether the API answers that it is ready. C(nodes) has a dict for each node with C(name), C(address), C(ready),
           C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and C(kept) (whether labels or taints are
           kept in step by M(homelab.mlops.k3s_node)).
+      type: dict
+    modules:
+      description: Those of the modules in O(modules) that are loaded or built in.
+      type: list
+      elements: str
+    network:
+      description:
+        - With O(network), C(addresses) (C(address), C(interface)), C(routes) (C(destination), C(interface)), C(udp) (bound ports),
+          C(firewall) (V(ufw), V(firewalld) or empty) and C(names) (addresses of each name in O(names)); else empty.
+        - Addresses and routes are unknown, and empty, on a machine without C(ip).
       type: dict
     settings:
       description: Values of the settings in O(settings) that the kernel has, as text.
@@ -139,6 +165,7 @@ import socket
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.mlops.plugins.module_utils.network import network
 
 K3S = "/usr/local/bin/k3s"
 DATA = "/var/lib/rancher/k3s"
@@ -242,6 +269,18 @@ def checksum(path):
         return ""
 
 
+def has_module(name):
+    """Whether the kernel has a module: loaded, built in, or at work without either, as in a container that sees no modules."""
+    name = name.replace("-", "_")
+    signs = {"br_netfilter": "/proc/sys/net/bridge/bridge-nf-call-iptables"}
+    if os.path.exists(os.path.join("/sys/module", name)) or os.path.exists(signs.get(name, "")):
+        return True
+    if name in (line.split()[-1] for line in read("/proc/filesystems").splitlines() if line.split()):
+        return True
+    built_in = read(os.path.join("/lib/modules", platform.release(), "modules.builtin"))
+    return any(os.path.basename(line).replace("-", "_") == name + ".ko" for line in built_in.split())
+
+
 def setting(name):
     """A setting of the kernel as text; empty when the kernel has none of that name."""
     return " ".join(read(os.path.join("/proc/sys", name.replace(".", "/"))).split())
@@ -265,7 +304,13 @@ def disk(path):
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     state = os.statvfs(folder)
-    return {"folder": folder, "free_bytes": state.f_bavail * state.f_frsize, "total_bytes": state.f_blocks * state.f_frsize}
+    return {
+        "folder": folder,
+        "free_bytes": state.f_bavail * state.f_frsize,
+        "total_bytes": state.f_blocks * state.f_frsize,
+        "readonly": bool(state.f_flag & os.ST_RDONLY),
+        "noexec": bool(state.f_flag & os.ST_NOEXEC),
+    }
 
 
 def unit_state(module, unit):
@@ -317,7 +362,10 @@ def main():
         argument_spec={
             "cluster": {"type": "bool", "default": False},
             "disks": {"type": "list", "elements": "path", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
+            "network": {"type": "bool", "default": False},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "modules": {"type": "list", "elements": "str", "default": []},
             "settings": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -339,6 +387,8 @@ def main():
         "epoch": time.time(),
         "disks": {path: disk(path) for path in module.params["disks"]},
         "listening": sorted(set(module.params["ports"]) & busy),
+        "modules": [name for name in module.params["modules"] if has_module(name)],
+        "network": network(module, read, unit_state, module.params["names"]) if module.params["network"] else {},
         "settings": {name: setting(name) for name in module.params["settings"] if setting(name)},
         "k3s": k3s(module),
         "clearml_agents": os.path.isdir(AGENTS),

@@ -83,6 +83,17 @@ def test_settings_of_the_kernel():
     assert node_info.setting("kernel.there_is_none") == ""
 
 
+def test_modules_of_the_kernel(monkeypatch):
+    texts = {
+        "/proc/filesystems": "nodev\tsysfs\n\text4\nnodev\toverlay\n",
+        f"/lib/modules/{node_info.platform.release()}/modules.builtin": "kernel/net/ipv4/tcp-cubic.ko\nkernel/fs/fuse/fuse.ko\n",
+    }
+    monkeypatch.setattr(node_info, "read", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(node_info.os.path, "exists", lambda path: path == "/sys/module/nf_tables")
+    names = ["overlay", "tcp_cubic", "fuse", "nf-tables", "br_netfilter", "proc", ""]
+    assert [name for name in names if node_info.has_module(name)] == ["overlay", "tcp_cubic", "fuse", "nf-tables"]
+
+
 def test_the_checksum_of_a_file(tmp_path):
     path = tmp_path / "ca.crt"
     assert node_info.checksum(str(path)) == ""
