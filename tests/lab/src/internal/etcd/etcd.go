@@ -32,11 +32,11 @@ const LocalURL = "https://127.0.0.1:2379"
 
 // Member is one member as servers tell each other at /db/info.
 type Member struct {
-	ID         uint64
-	Name       string
-	PeerURLs   []string
-	ClientURLs []string
-	IsLearner  bool
+	ID         uint64   `json:"ID"`
+	Name       string   `json:"name,omitempty"`
+	PeerURLs   []string `json:"peerURLs"`
+	ClientURLs []string `json:"clientURLs"`
+	IsLearner  bool     `json:"isLearner,omitempty"`
 }
 
 // Local is this server's member.

@@ -33,6 +33,11 @@ var shared = []string{
 	"tls/service.key", "tls/etcd/server-ca.crt", "tls/etcd/server-ca.key", "tls/etcd/peer-ca.crt", "tls/etcd/peer-ca.key",
 }
 
+// members is the answer of /db/info (k3s-io/k3s pkg/etcd/etcd.go, Members).
+type members struct {
+	Members []etcd.Member `json:"members"`
+}
+
 // memberAnnotation names a node's etcd member (k3s-io/k3s pkg/etcd/etcd.go, NodeNameAnnotation).
 const memberAnnotation = "etcd.k3s.cattle.io/node-name"
 
@@ -102,7 +107,12 @@ func (s *Server) joinServer(text string) error {
 	if data, err = access.Get("/db/info", nil); err != nil {
 		return err
 	}
-	return json.Unmarshal(data, &s.others)
+	var answer members
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return err
+	}
+	s.others = answer.Members
+	return nil
 }
 
 // sameSettings refuses a server whose settings differ where they must not (k3s-io/k3s pkg/cluster/bootstrap.go).
@@ -187,13 +197,13 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "etcd disabled")
 		return
 	}
-	members, err := s.local().Members(r.Context())
+	list, err := s.local().Members(r.Context())
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(members)
+	_ = json.NewEncoder(w).Encode(members{list})
 }
 
 // nodeGone removes the etcd member of a deleted node (k3s-io/k3s pkg/etcd/member_controller.go).
