@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.minio_server import ROOT as ROOT_PAIR
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.minio_server import MinioServer
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.s3_server import KEYS, MotoServer
+from conftest import STAGED
 from server import Double, basic
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "plugins/modules"
-STAGED = ROOT / ".build/collections"
-sys.path.append(str(ROOT / "tests/unit/plugins/support"))
 
 ALICE = ("alice", "alice-pw-1")
-ROLES_OWN = {"clearml_agent_info", "node_info", "unit_info"}  # look at a host; run by the tests of their roles
+# About a host or its cluster; run by the tests of their roles.
+ROLES_OWN = {"clearml_agent_info", "node_info", "unit_info", "k3s_drain", "k3s_node", "k3s_removal_info", "k3s_snapshot", "kubeconfig"}
 
 
 def examples(name):
@@ -45,7 +48,7 @@ def play(folder, name, replaced, variables, check=False):
     book.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE", "CLEARML", "AWS"))},
-        "ANSIBLE_COLLECTIONS_PATH": str(STAGED),
+        "ANSIBLE_COLLECTIONS_PATH": STAGED,
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_LOCALHOST_WARNING": "false",
@@ -95,8 +98,6 @@ def test_clearml(double, tmp_path, name, changes):
 
 
 def test_s3(tmp_path):
-    from s3_server import KEYS, MotoServer
-
     with MotoServer() as server:
         replaced = {"http://192.0.2.20:9000": server.url}
         variables = {"s3_access_key": KEYS["access_key"], "s3_secret_key": KEYS["secret_key"]}
@@ -111,9 +112,6 @@ def test_s3(tmp_path):
 
 
 def test_minio(tmp_path):
-    from minio_server import ROOT as ROOT_PAIR
-    from minio_server import MinioServer
-
     with MinioServer() as server:
         replaced = {"http://192.0.2.20:9000": server.url}
         variables = {

@@ -3,9 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import ADMIN, ClearMLServer, break_off, on_endpoint, send
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import ADMIN, RECORDED, ClearMLServer, on_endpoint
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import break_off, send
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
 
 READS = {"auth.get_credentials", "auth.login", "users.get_all"}
@@ -226,10 +229,6 @@ def test_a_protected_identity_says_what_to_do(server):
     recorded = {"text": None}
 
     def refuse(handler, endpoint):
-        import json
-
-        from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import RECORDED
-
         recorded["text"] = RECORDED["auth.create_credentials: with a label"]
         send(handler, recorded["text"]["status"], json.dumps(recorded["text"]["body"]).encode(), "application/json")
         return True

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import ClearMLServer, break_off, on_endpoint
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import ClearMLServer, on_endpoint
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import break_off
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
 
 

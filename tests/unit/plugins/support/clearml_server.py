@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import base64
 import copy
-import http.server
 import json
 import os
 import re
 import threading
 import uuid
+
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import LocalServer, send
 
 RECORDED_FILE = os.path.join(os.path.dirname(__file__), "recorded.json")
 
@@ -34,7 +35,7 @@ class Refusal(Exception):
         self.name = name
 
 
-class ClearMLServer(object):
+class ClearMLServer(LocalServer):
     """Use as a context manager; `url` is its address.
 
     :ivar calls: list of (endpoint, body, access key, impersonated user) in the order of arrival
@@ -44,6 +45,7 @@ class ClearMLServer(object):
     """
 
     def __init__(self, api_version="2.34"):
+        super().__init__()
         self.api_version = api_version
         self.calls = []
         self.queues = []
@@ -53,33 +55,6 @@ class ClearMLServer(object):
         self.made = 0
         self.faults = []
         self.lock = threading.Lock()
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                send(self, 404, b"<html>", "text/html")
-
-            def do_POST(self):
-                server.handle(self)
-
-            def log_message(self, format, *args):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.url = "http://127.0.0.1:%d" % self.http.server_address[1]
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exc_info):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join(5)
 
     @property
     def connection(self):
@@ -109,9 +84,11 @@ class ClearMLServer(object):
         """Keys with a label."""
         return [entry["access_key"] for entry in self.credentials if entry.get("label") == label]
 
-    def handle(self, handler):
+    def handle(self, handler, body):
+        if handler.command != "POST":
+            return send(handler, 404, b"<html>", "text/html")
         endpoint = handler.path.lstrip("/")
-        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        body = json.loads(body)
         scheme, unused, encoded = (handler.headers.get("Authorization") or "").partition(" ")
         pair = tuple(base64.b64decode(encoded).decode().split(":", 1)) if scheme == "Basic" else (None, None)
         impersonated = handler.headers.get("X-Clearml-Impersonate-As")
@@ -206,23 +183,6 @@ class ClearMLServer(object):
 
     def workers_get_all(self, body, user):
         return {"workers": self.workers}
-
-
-def send(handler, status, content, kind, headers=()):
-    """One whole HTTP answer."""
-    handler.send_response(status)
-    handler.send_header("Content-Type", kind)
-    handler.send_header("Content-Length", str(len(content)))
-    for name, value in headers:
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(content)
-
-
-def break_off(handler):
-    """Closes the connection without an answer."""
-    handler.close_connection = True
-    handler.connection.close()
 
 
 def times(server, count, fault):

@@ -9,17 +9,17 @@ decrypted, with the functions of the package `minio`.
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import re
-import threading
 from datetime import datetime, timezone
 from urllib.parse import parse_qs, urlsplit
 
 from minio.credentials import Credentials
 from minio.crypto import decrypt
 from minio.signer import sign_v4_s3
+
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import LocalServer, send
 
 ROOT = ("rootkey123", "rootsecret123")
 S3_ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>No.</Message></Error>'
@@ -37,7 +37,7 @@ class Body(io.BytesIO):
         pass
 
 
-class MinioServer(object):
+class MinioServer(LocalServer):
     """Use as a context manager.
 
     :ivar users: dict name -> dict(secret, enabled, policies)
@@ -46,55 +46,28 @@ class MinioServer(object):
     """
 
     def __init__(self):
+        super().__init__()
         self.users = {}
         self.policies = {"readonly": {"Version": "2012-10-17", "Statement": []}}
         self.calls = []
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                url = urlsplit(self.path)
-                admin = url.path.startswith("/minio/admin/v3/")
-                try:
-                    user = server.signed_by(self)
-                    content = server.admin(self.command, url, body, user) if admin else server.list_buckets(user)
-                    status = 204 if content is None else 200
-                except Refusal as refusal:
-                    status, code = refusal.args
-                    content = json.dumps({"Code": code, "Message": "No."}) if admin else S3_ERROR % code
-                data = content.encode() if isinstance(content, str) else content or b""
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json" if admin else "application/xml")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_GET = do_PUT = do_POST = do_DELETE = answer
-
-            def log_message(self, format, *args):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.url = "http://127.0.0.1:%d" % self.http.server_address[1]
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exc_info):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join(5)
 
     @property
     def connection(self):
         """Options of a module that connect to this server."""
         return {"endpoint_url": self.url, "access_key": ROOT[0], "secret_key": ROOT[1], "timeout_seconds": 5}
+
+    def handle(self, handler, body):
+        url = urlsplit(handler.path)
+        admin = url.path.startswith("/minio/admin/v3/")
+        try:
+            user = self.signed_by(handler)
+            content = self.admin(handler.command, url, body, user) if admin else self.list_buckets(user)
+            status = 204 if content is None else 200
+        except Refusal as refusal:
+            status, code = refusal.args
+            content = json.dumps({"Code": code, "Message": "No."}) if admin else S3_ERROR % code
+        data = content.encode() if isinstance(content, str) else content or b""
+        send(handler, status, data, "application/json" if admin else "application/xml")
 
     def signed_by(self, handler):
         """The access key whose secret made the signature of the request."""

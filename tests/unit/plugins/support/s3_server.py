@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import http.server
 import logging
-import threading
 import urllib.request
 
 import boto3
 from moto.server import ThreadedMotoServer
+
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import LocalServer, send
 
 KEYS = {"access_key": "testing", "secret_key": "testing-secret"}
 ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>'
@@ -46,7 +46,7 @@ class MotoServer(object):
         return sorted(bucket["Name"] for bucket in self.boto.list_buckets()["Buckets"])
 
 
-class ScriptedServer(object):
+class ScriptedServer(LocalServer):
     """Answers with the first entry of `answers` that fits: (method, part of the address, status, error code, message).
 
     An entry without an error code answers with an empty body. Use as a context manager.
@@ -55,41 +55,14 @@ class ScriptedServer(object):
     """
 
     def __init__(self, answers):
+        super().__init__()
         self.answers = answers
         self.calls = []
-        scripted = self
+        self.connection = dict(KEYS, endpoint_url=self.url, timeout_seconds=5)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                scripted.calls.append((self.command, self.path))
-                fitting = [answer for answer in scripted.answers if answer[0] == self.command and answer[1] in self.path]
-                assert fitting, "unexpected request %s %s" % (self.command, self.path)
-                status, code, message = fitting[0][2:]
-                body = (ERROR % (code, message)).encode() if code and self.command != "HEAD" else b""
-                self.send_response(status)
-                self.send_header("Content-Type", "application/xml")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
-
-            def log_message(self, format, *args):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.connection = dict(KEYS, endpoint_url="http://127.0.0.1:%d" % self.http.server_address[1], timeout_seconds=5)
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exc_info):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join(5)
+    def handle(self, handler, body):
+        self.calls.append((handler.command, handler.path))
+        fitting = [answer for answer in self.answers if answer[0] == handler.command and answer[1] in handler.path]
+        assert fitting, "unexpected request %s %s" % (handler.command, handler.path)
+        status, code, message = fitting[0][2:]
+        send(handler, status, (ERROR % (code, message)).encode() if code and handler.command != "HEAD" else b"", "application/xml")

@@ -18,11 +18,10 @@ from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server
     ADMIN,
     RECORDED,
     ClearMLServer,
-    break_off,
     on_endpoint,
-    send,
     times,
 )
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import break_off, send
 
 RECORDED_CLASSES = {
     "queues.create: duplicate": errors.AlreadyExists,
