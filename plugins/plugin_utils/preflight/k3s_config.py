@@ -10,12 +10,14 @@ import hashlib
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import finding, nearest
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_flags import (
     AGENT_ONLY,
-    ALTERNATIVES,
     CHOICES,
     LISTED,
+    LISTS,
     REFUSED,
+    REGISTRATION,
     SAME_ON_SERVERS,
     SERVER_ONLY,
+    SINGLES,
     VARIABLES,
     flag,
     flags,
@@ -54,9 +56,15 @@ def key_findings(host, provided, server, k3s_version):
             found.append(finding(host, f"{where}, which the role sets", "set", f"remove it and set {VARIABLES[name]}"))
         elif name in REFUSED:
             found.append(finding(host, f"{where}, which does not go with the roles", "set", REFUSED[name]))
-        elif provided.get(ALTERNATIVES.get(name)):
-            other = ALTERNATIVES[name]
-            found.append(finding(host, f"{where} and {other} is set too", "both set", f"remove {key} from {variable} and keep {other}"))
+        elif name in REGISTRATION:
+            fix = f"move it to {REGISTRATION[name]}, which is kept in step"
+            found.append(finding(host, f"{where}, which counts only when a node registers", "set", fix, "note"))
+        elif provided.get(LISTS.get(name)) and not isinstance(value, list):
+            fix = f"write it as a list, or remove it and keep {LISTS[name]}"
+            found.append(finding(host, f"{where} and {LISTS[name]} is set too", "a text and a list", fix))
+        elif provided.get(SINGLES.get(name)) and str(value).lower() != "true":
+            fix = f"remove {key} from {variable} and keep {SINGLES[name]}"
+            found.append(finding(host, f"{where} and {SINGLES[name]} is set too", "both set", fix))
         elif name in CHOICES and value not in CHOICES[name]:
             found.append(
                 finding(host, f"{where} with a value that K3s does not know", value, f"set it to one of {', '.join(CHOICES[name])}")
@@ -91,7 +99,7 @@ def shared_settings(provided, k3s_version):
     config = own_config(provided, True)
     shared = {"k3s_version": k3s_version}
     for name, default in SAME_ON_SERVERS.items():
-        values = config_values(config, name) or [str(provided.get(ALTERNATIVES.get(name), "") or default)]
+        values = config_values(config, name) or [str(provided.get(SINGLES.get(name), "") or default)]
         shared[name] = ", ".join(values).lower()
     for name in SECRETS:
         value = str(provided.get(name) or "")
@@ -119,7 +127,7 @@ def difference_findings(shared):
         else:
             measured = "; ".join(f"{value or 'nothing'} on {', '.join(hosts)}" for value, hosts in values.items())
         where = name if name.startswith("k3s_") else f"{name} of k3s_server_config"
-        if name in ALTERNATIVES:
-            where = f"{ALTERNATIVES[name]} (or {where})"
+        if name in SINGLES:
+            where = f"{SINGLES[name]} (or {where})"
         found.append(finding(", ".join(shared), f"{where} differs between servers", measured, "set it once, for the group k3s_servers"))
     return found

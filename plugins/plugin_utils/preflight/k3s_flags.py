@@ -44,24 +44,22 @@ VARIABLES = {
     "agent-token-file": "k3s_agent_token",
     "datastore-endpoint": "k3s_datastore_endpoint",
     "node-ip": "k3s_node_ip",
-    "node-label": "k3s_node_labels",
     "node-name": "k3s_node_name",
-    "node-taint": "k3s_node_taints",
     "server": "k3s_registration_address",
     "token": "k3s_token",
     "token-file": "k3s_token",
 }
-# The same, where the key may stand as long as the variable is not set.
-ALTERNATIVES = {
-    "disable": "k3s_disable",
+# Flags that count when a node registers and never again, and the variables that are kept in step.
+REGISTRATION = {"node-label": "k3s_node_labels", "node-taint": "k3s_node_taints"}
+# Variables that say the same as a flag: lists are joined, and of anything else one alone can count.
+LISTS = {"disable": "k3s_disable", "tls-san": "k3s_tls_sans"}
+SINGLES = {
     "embedded-registry": "k3s_embedded_registry",
     "private-registry": "k3s_registries",
     "secrets-encryption": "k3s_secrets_encryption",
-    "tls-san": "k3s_tls_sans",
 }
 # Flags that do not go with the roles, and what to do instead.
 REFUSED = {
-    "cluster-init": "remove it: servers found an etcd cluster when three or more stand in k3s_servers",
     "cluster-reset": "remove it: with it in the file each start would forget the other servers",
     "cluster-reset-restore-path": "remove it: with it in the file each start would restore again",
     "config": "remove it: the role writes /etc/rancher/k3s/config.yaml",

@@ -22,20 +22,6 @@ DATASTORES = ("http", "https", "mysql", "nats", "postgres", "postgresql", "sqlit
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-# What a kubelet may say of its own node in the name spaces of Kubernetes (kubernetes: well_known_labels.go, "kubelet labels").
-KUBELET_PREFIXES = ("kubelet.kubernetes.io", "node.kubernetes.io")
-KUBELET_LABELS = (
-    "beta.kubernetes.io/arch",
-    "beta.kubernetes.io/instance-type",
-    "beta.kubernetes.io/os",
-    "failure-domain.beta.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "kubernetes.io/arch",
-    "kubernetes.io/hostname",
-    "kubernetes.io/os",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-)
 # Keys of registries.yaml (rancher/wharfie pkg/registries).
 REGISTRIES = {"mirrors": ("endpoint", "rewrite"), "configs": ("auth", "tls")}
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -173,27 +159,18 @@ def label_fault(key, value):
     return ""
 
 
-def kubelet_refuses(key):
-    """Whether a kubelet does not start with this label of its own."""
-    prefix = key.rpartition("/")[0]
-    if not re.fullmatch(r"(.*\.)?(kubernetes|k8s)\.io", prefix) or key in KUBELET_LABELS:
-        return False
-    return not any(prefix == one or prefix.endswith(f".{one}") for one in KUBELET_PREFIXES)
-
-
 def _label_findings(host, provided):
+    """Labels of the node. Kubernetes' own prefixes are allowed: the role sets such labels by way of the API."""
     found = []
     for key, value in (provided.get("k3s_node_labels") or {}).items():
-        if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-            fix = "write its value in quotation marks"
-            found.append(finding(host, f"label {key} has no text as its value", f"{type(value).__name__} {value}", fix))
+        if isinstance(value, (dict, list)):
+            fix = "write a text, a number, true or false in k3s_node_labels"
+            found.append(finding(host, f"label {key} has no text as its value", type(value).__name__, fix))
             continue
-        fault = label_fault(str(key), str(value))
+        text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        fault = label_fault(str(key), text)
         if fault:
-            found.append(finding(host, f"label {key} cannot be: {fault}", f"{key}={value}", "mend it in k3s_node_labels"))
-        elif kubelet_refuses(str(key)):
-            fix = "take a name of your own, or node.kubernetes.io/..., or set it with `kubectl label`"
-            found.append(finding(host, f"label {key} is reserved: the kubelet does not start with it", f"{key}={value}", fix))
+            found.append(finding(host, f"label {key} cannot be: {fault}", f"{key}={text}", "mend it in k3s_node_labels"))
     return found
 
 
