@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import secrets
 import string
 
@@ -62,8 +63,19 @@ def server_address(servers, name, configured="", connection=""):
 
 
 def _decoded(stored):
-    """The values of a Secret's ``data`` as text."""
-    return {key: base64.b64decode(value).decode() for key, value in stored.items()}
+    """The values of a Secret's ``data`` as text; those that are none are left out, and stay in the cluster as they are."""
+    values = {}
+    for key, value in stored.items():
+        try:
+            values[key] = base64.b64decode(value).decode()
+        except UnicodeDecodeError:
+            continue
+    return values
+
+
+def _fits(value, want):
+    """Whether ``value`` is one that its reader takes."""
+    return bool(value) and re.fullmatch(want.get("pattern") or "(?s:.*)", value) is not None
 
 
 def _generated(length):
@@ -74,8 +86,10 @@ def _generated(length):
 def secret_values(stored, wanted, generate=True):
     """All values of a Secret, as text: overrides first, then what is stored, then generated values for what is missing.
 
-    ``stored`` is the Secret's ``data``; ``wanted`` maps each key to ``length`` (characters) and ``override``. Without
-    ``generate`` the missing values are placeholders. Raises AnsibleFilterError for a length below 8.
+    ``stored`` is the Secret's ``data``; ``wanted`` maps each key to ``length`` (characters), ``override`` and ``pattern``,
+    a regular expression for all of the value: what is stored and does not match it counts as missing. Without
+    ``generate`` the missing values are placeholders. Raises AnsibleFilterError for a length below 8 and for an override
+    that does not match.
     """
     values = _decoded(stored)
     for key, want in wanted.items():
@@ -84,15 +98,19 @@ def secret_values(stored, wanted, generate=True):
             raise AnsibleFilterError(f"{key}: {length} characters are too few for a secret: 8 at least")
         if want.get("override"):
             values[key] = str(want["override"])
-        elif not values.get(key):
+            if not _fits(values[key], want):
+                raise AnsibleFilterError(f"{key}: the value given for it cannot be used: all of it must match {want['pattern']}")
+        elif not _fits(values.get(key), want):
             values[key] = _generated(length) if generate else PLACEHOLDER
     return values
 
 
 def secret_differs(stored, wanted):
-    """Whether a key of ``wanted`` is missing in the Secret's ``data``, or overridden by another value."""
+    """Whether a key of ``wanted`` is missing or unusable in the Secret's ``data``, or overridden by another value."""
     values = _decoded(stored)
-    return any(not values.get(key) or (want.get("override") and values[key] != str(want["override"])) for key, want in wanted.items())
+    return any(
+        not _fits(values.get(key), want) or (want.get("override") and values[key] != str(want["override"])) for key, want in wanted.items()
+    )
 
 
 def secret_data(values):

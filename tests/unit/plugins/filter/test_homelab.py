@@ -92,6 +92,29 @@ def test_secret_differs(data, wanted, differs):
     assert bool(homelab.secret_differs(data, wanted)) is differs
 
 
+def test_a_stored_value_that_does_not_fit_is_replaced():
+    wanted = {"key": {"length": 12, "pattern": "[A-Za-z0-9]{8,}"}}
+    for unfit in ("short", "eight letters", "lineended\n"):
+        values = homelab.secret_values(stored(key=unfit, other="kept"), wanted)
+        assert len(values["key"]) == 12 and values["other"] == "kept"
+        assert homelab.secret_differs(stored(key=unfit), wanted)
+    assert homelab.secret_values(stored(key="goodenough"), wanted)["key"] == "goodenough"
+    assert not homelab.secret_differs(stored(key="goodenough"), wanted)
+
+
+def test_an_override_that_does_not_fit_is_refused_without_being_shown():
+    with pytest.raises(AnsibleFilterError, match="key") as refused:
+        homelab.secret_values(stored(key="goodenough"), {"key": {"override": "hunter2", "pattern": "[a-z]{8,}"}})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_values_that_are_no_text_stay_as_they_are():
+    data = {"foreign": base64.b64encode(b"\xff\xfe").decode(), "key": base64.b64encode(b"\xff\xfe").decode()}
+    values = homelab.secret_values(data, {"key": {"length": 12}})
+    assert list(values) == ["key"] and len(values["key"]) == 12
+    assert homelab.secret_differs(data, {"key": {}})
+
+
 def test_secret_data_is_what_secret_values_reads():
     assert homelab.secret_values(homelab.secret_data({"key": "väl"}), {}) == {"key": "väl"}
 
