@@ -75,6 +75,7 @@ kept() {
     if ! $volumes && filled $data/storage; then
         echo "$data/storage"
     fi
+    existing /var/lib/homelab-mlops/k3s-snapshots
 }
 
 # What goes, in an order in which a run that was ended in the middle can be repeated: the scripts last.
@@ -82,7 +83,7 @@ removed() {
     existing /etc/systemd/system/k3s.service /etc/systemd/system/k3s.service.env /etc/systemd/system/k3s.service.d \
         /etc/systemd/system/k3s-agent.service /etc/systemd/system/k3s-agent.service.env /etc/systemd/system/k3s-agent.service.d \
         /run/systemd/system/k3s.service.d /run/systemd/system/k3s-agent.service.d \
-        /etc/modules-load.d/homelab-mlops-k3s.conf /etc/sysctl.d/90-homelab-mlops-k3s.conf
+        /etc/modules-load.d/homelab-k3s.conf /etc/sysctl.d/90-homelab-k3s.conf
     links
     existing /etc/rancher/k3s
     $server_data && existing /etc/rancher/node
