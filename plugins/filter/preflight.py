@@ -25,7 +25,7 @@ def preflight_host(probe, host, groups, now, settings, specs, provided, known):
     """All findings of one host. ``probe`` is the registered result of homelab.mlops.node_info, whether it succeeded or not."""
     found = arguments.argument_findings(host, specs, provided, known)
     wrong = {one["finding"].split()[0] for one in found if one["level"] == "refuse"}
-    fitting = {name: value for name, value in provided.items() if name not in wrong}
+    fitting = arguments.fitting_values(specs, provided)
     if not any(name.startswith(("homelab_", "k3s_version", "clearml_agent_")) for name in wrong):
         found += values.value_findings(host, fitting, settings)
     node = probe.get("node")
@@ -48,8 +48,7 @@ def preflight_facts(provided, specs, k3s_version):
 
     ``shared`` is what must be the same on all servers, ``ranges`` the networks of pods and services, ``node_ip`` the node's own.
     """
-    wrong = {one["finding"].split()[0] for one in arguments.argument_findings("", specs, provided, [])}
-    fitting = {name: value for name, value in provided.items() if name not in wrong}
+    fitting = arguments.fitting_values(specs, provided)
     return {
         "shared": k3s_config.shared_settings(fitting, k3s_version),
         "ranges": {name: [str(one) for one in found] for name, found in k3s_networks.networks(fitting).items()},

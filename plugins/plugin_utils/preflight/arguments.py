@@ -51,6 +51,18 @@ def argument_findings(host, specs, provided, known):
     return found
 
 
+def fitting_values(specs, provided):
+    """Those of the values that the inventory sets that fit their type, converted to it as roles would get them."""
+    fitting = {}
+    for spec in specs.values():
+        for name, option in (spec["argument_specs"]["main"].get("options") or {}).items():
+            if name in provided:
+                result = ArgumentSpecValidator({name: _checked(option)}).validate({name: provided[name]})
+                if not result.error_messages:
+                    fitting[name] = result.validated_parameters[name]
+    return fitting
+
+
 def _text(option):
     """An option's description as one line."""
     description = option.get("description", "")

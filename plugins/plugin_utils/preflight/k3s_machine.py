@@ -169,7 +169,7 @@ def _data_findings(host, node, provided):
 
 def _firewall_findings(host, node, provided):
     name = node["network"].get("firewall")
-    if not name or provided.get("k3s_open_firewall") not in (None, False, "false", "no"):
+    if not name or provided.get("k3s_open_firewall"):
         return []
     fix = "set k3s_open_firewall to true, or open TCP 6443, 10250 and UDP 8472 between the nodes, and on servers TCP 2379 and 2380"
     return [finding(host, "a firewall is at work", name, fix, "note")]

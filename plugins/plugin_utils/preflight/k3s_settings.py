@@ -105,7 +105,7 @@ def _server_count_findings(host, provided, settings):
         fix = f"add a server or move {servers[-1]} to k3s_workers; any number will do with k3s_datastore_endpoint"
         measured = f"{len(servers)} in k3s_servers"
         found.append(finding(host, "an even number of servers bears no more failures than one server less", measured, fix))
-    if provided.get("k3s_servers_schedulable") in (False, "false", "no") and not settings["workers"]:
+    if provided.get("k3s_servers_schedulable") is False and not settings["workers"]:
         fix = "set k3s_servers_schedulable to true, or add hosts below k3s_workers"
         found.append(finding(host, "no node would take pods", "k3s_servers_schedulable false, 0 hosts in k3s_workers", fix))
     return found
@@ -151,11 +151,11 @@ def label_fault(key, value):
     """What Kubernetes has against a label; empty when nothing."""
     prefix, separator, name = key.rpartition("/")
     if separator and not (LABEL_PREFIX.fullmatch(prefix) and len(prefix) <= 253):
-        return "the part before the / is no DNS name in small letters"
+        return "the part before / is no DNS name in small letters"
     if not LABEL_NAME.fullmatch(name):
-        return "its name may have 63 letters, digits, dashes, dots and underscores, and begins and ends with a letter or digit"
+        return "its name is not 1 to 63 letters, digits and, between them, - . _"
     if value and not LABEL_NAME.fullmatch(value):
-        return "its value may have 63 letters, digits, dashes, dots and underscores, and begins and ends with a letter or digit"
+        return "its value is not 1 to 63 letters, digits and, between them, - . _"
     return ""
 
 

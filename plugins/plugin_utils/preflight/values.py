@@ -72,7 +72,7 @@ def value_findings(host, provided, settings):
                 quantity_bytes(value)
             except AnsibleFilterError:
                 found.append(finding(host, f"{name} is no size", value, "write a number and a unit, such as 20Gi"))
-        elif name.endswith("_address") and not is_address(value):
+        elif name.startswith("homelab_") and name.endswith("_address") and not is_address(value):
             found.append(finding(host, f"{name} is no IP address", value, "write one free address of the load balancer's range"))
     fault = bucket_fault(settings["bucket"])
     if fault:

@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.homelab.mlops.plugins.filter import preflight
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.preflight import NODE, SETTINGS, SPECS, changed
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.preflight import NODE, SETTINGS, changed
 
 ROOT = Path(__file__).resolve().parents[4]
+TYPES = {
+    "k3s_agent_token": "str",
+    "k3s_node_ip": "str",
+    "k3s_registration_address": "str",
+    "k3s_server_config": "dict",
+    "k3s_agent_config": "dict",
+    "k3s_mode": "int",
+    "k3s_token": "str",
+}
+SPECS = {"k3s": {"argument_specs": {"main": {"options": {name: {"type": kind, "description": "One."} for name, kind in TYPES.items()}}}}}
 
 
 def judge(provided=None, probe=None, groups=("k3s_servers",), **settings):
@@ -35,7 +45,7 @@ def test_a_right_host_has_no_findings():
 
 def test_wrong_types_do_not_hide_the_machine():
     found = judge({"k3s_mode": "three"}, {"node": changed(NODE, architecture="armv7l")}, [])
-    assert [one["finding"] for one in found] == ["k3s_mode is not one of one, two", "architecture is not supported"]
+    assert [one["finding"] for one in found] == ["k3s_mode is not of type int", "architecture is not supported"]
 
 
 def test_what_only_nodes_of_the_cluster_need():
@@ -52,11 +62,17 @@ def test_a_host_that_is_away_is_judged_by_its_variables():
 
 @pytest.mark.parametrize(("authority", "count"), [("", 1), ("ab12", 0)])
 def test_a_token_with_a_certificate_that_is_there(authority, count):
-    options = {"k3s_token": {"type": "str", "description": "Token."}}
-    specs = {"k3s": {"argument_specs": {"main": {"options": options}}}}
     provided = {"k3s_token": "K10" + "a" * 64 + "::server:abcdefabcdef"}
     probe = {"node": changed(NODE, k3s__authority=authority)}
-    assert len(preflight.preflight_host(probe, "node-01", ["k3s_servers"], 1000.0, SETTINGS, specs, provided, [])) == count
+    assert len(judge(provided, probe)) == count
+
+
+def test_a_name_for_registration_is_no_address_of_a_load_balancer():
+    assert judge({"k3s_registration_address": "k3s.home"}) == []
+
+
+def test_a_number_as_a_token():
+    assert [one["finding"] for one in judge({"k3s_token": 12345678})] == ["k3s_token is too short to keep others out"]
 
 
 def test_facts_for_other_hosts():
@@ -64,7 +80,7 @@ def test_facts_for_other_hosts():
     facts = preflight.preflight_facts(provided, SPECS, "v1.34.1+k3s1")
     assert facts["ranges"] == {"cluster-cidr": ["10.50.0.0/16"], "service-cidr": ["10.43.0.0/16"]}
     assert (facts["node_ip"], facts["shared"]["k3s_version"]) == ("10.0.0.1", "v1.34.1+k3s1")
-    assert preflight.preflight_facts({"k3s_token": ["wrong"]}, SPECS, "v1")["shared"]["k3s_token"] == ""
+    assert preflight.preflight_facts({"k3s_server_config": ["wrong"]}, SPECS, "v1")["ranges"]["cluster-cidr"] == ["10.42.0.0/16"]
 
 
 def test_preflight_knows_all_roles():

@@ -52,3 +52,8 @@ def test_wrong_keys_of_a_secret_are_named_without_values():
 def test_a_misspelled_variable_is_a_note():
     found = arguments({}, ["k3s_versoin"])
     assert [(one["level"], one["fix"]) for one in found] == [("note", "perhaps k3s_version is meant: rename it")]
+
+
+def test_values_get_the_type_that_roles_get():
+    provided = {"k3s_version": 1.34, "k3s_ready_timeout_seconds": "30", "k3s_mode": "three", "k3s_archives": [{"url": "x"}], "own": 1}
+    assert rules.fitting_values(SPECS, provided) == {"k3s_version": "1.34", "k3s_ready_timeout_seconds": 30, "k3s_archives": [{"url": "x"}]}
