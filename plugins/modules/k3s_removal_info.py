@@ -142,7 +142,11 @@ def voters(members, nodes, gone):
     by_member = {member_of(node): node for node in nodes if member_of(node)}
     remaining = [one.get("name", "") for one in members if not one.get("isLearner") and one.get("name") != gone]
     ready = [name for name in remaining if name in by_member and is_ready(by_member[name])]
-    away = [by_member[name]["metadata"]["name"] if name in by_member else name or "a member without a name" for name in remaining if name not in ready]
+    away = [
+        by_member[name]["metadata"]["name"] if name in by_member else name or "a member without a name"
+        for name in remaining
+        if name not in ready
+    ]
     return {
         "voters": len(remaining),
         "voters_ready": len(ready),

@@ -9,8 +9,8 @@ module: k3s_token
 short_description: Give a K3s cluster a new server token
 version_added: 0.1.0
 description:
-  - Changes the server token of a living cluster by the call that C(k3s token rotate) makes, on one of its servers, as root. K3s 1.28 or newer is
-    needed. The token is in no command line.
+  - Changes the server token of a living cluster by the call that C(k3s token rotate) makes, on one of its servers, as root.
+  - It needs K3s 1.28 or newer. The token is in no command line.
   - The agents' token changes with it, unless the servers have one of their own for agents.
   - It notes the new token on the server before the change and until O(state=settled). While the note is there, the rotation counts as not
     finished and the noted token is taken instead of one more new one, so that a run that was killed in between can be repeated.
@@ -44,7 +44,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - With O(token), or with O(state=settled). A token that the module makes is another one each time, unless the one before is not settled.
+      - With O(token), or with O(state=settled).
+      - A token that the module makes is another one each time, unless the one before is not settled.
 author:
   - homelab.mlops contributors (@homelab-mlops)
 """

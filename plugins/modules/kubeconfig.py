@@ -159,7 +159,9 @@ def source(text):
     cluster = entry(config, "clusters", context.get("cluster")) or {}
     user = entry(config, "users", context.get("user")) or {}
     if not cluster.get("certificate-authority-data") or not user:
-        raise Refused("the cluster's kubeconfig has no cluster with a certificate, or no user: look at /etc/rancher/k3s/k3s.yaml of a server")
+        raise Refused(
+            "the cluster's kubeconfig has no cluster with a certificate, or no user: look at /etc/rancher/k3s/k3s.yaml of a server"
+        )
     return cluster, user
 
 

@@ -83,7 +83,9 @@ class Supervisor(object):
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode("utf-8", "replace")
         except OSError as error:
-            raise SupervisorError("the supervisor of K3s does not answer at %s: %s" % (self._url, getattr(error, "reason", error))) from None
+            raise SupervisorError(
+                "the supervisor of K3s does not answer at %s: %s" % (self._url, getattr(error, "reason", error))
+            ) from None
 
     def members(self):
         """The members of the embedded etcd (k3s-io/k3s pkg/etcd/etcd.go, infoHandler); None where there is none.

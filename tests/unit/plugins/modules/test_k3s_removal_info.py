@@ -28,7 +28,10 @@ def node(name, ready=True, member=None, server=True, hostname=None):
 
 def volume(name, hosts, claim=None, terms=None):
     expression = {"key": HOSTNAME, "operator": "In", "values": hosts}
-    spec = {"capacity": {"storage": "5Gi"}, "nodeAffinity": {"required": {"nodeSelectorTerms": terms or [{"matchExpressions": [expression]}]}}}
+    spec = {
+        "capacity": {"storage": "5Gi"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": terms or [{"matchExpressions": [expression]}]}},
+    }
     if claim:
         spec["claimRef"] = {"namespace": "clearml", "name": claim}
     return {"metadata": {"name": name}, "spec": spec}
@@ -147,5 +150,3 @@ def test_no_answer_is_an_error(cluster, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "run_command", lambda *_all, **_how: (1, "", "error: You must be logged in"))
     outcome = run("k3s_removal_info", node="node-04")
     assert outcome["failed"] and "must be logged in" in outcome["msg"]
-
-

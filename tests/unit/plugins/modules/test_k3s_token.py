@@ -170,7 +170,13 @@ def test_members(server):
 
 @pytest.mark.parametrize(
     ("token", "secret"),
-    [("abc", "abc"), (" abc\n", "abc"), ("K10%s::server:abc" % HASH, "abc"), ("K10%s::abc" % HASH, "abc"), ("K10x::server:abc", "K10x::server:abc")],
+    [
+        ("abc", "abc"),
+        (" abc\n", "abc"),
+        ("K10%s::server:abc" % HASH, "abc"),
+        ("K10%s::abc" % HASH, "abc"),
+        ("K10x::server:abc", "K10x::server:abc"),
+    ],
 )
 def test_the_secret_in_a_token(token, secret):
     assert supervisor.secret_of(token) == secret

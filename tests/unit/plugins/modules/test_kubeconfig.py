@@ -133,7 +133,9 @@ def test_a_link_stays_a_link(tmp_path):
 def foreign(kind):
     config = yaml.safe_load(yaml.safe_dump(WORK))
     if kind == "cluster":
-        config["clusters"].append({"name": "homelab", "cluster": {"server": "https://other:6443", "certificate-authority-data": encoded("CA two")}})
+        config["clusters"].append(
+            {"name": "homelab", "cluster": {"server": "https://other:6443", "certificate-authority-data": encoded("CA two")}}
+        )
     elif kind == "user":
         config["users"].append({"name": "homelab", "user": {"token": "abc"}})
     else:
@@ -180,7 +182,9 @@ def test_bytes_that_are_no_text_and_a_folder_are_refused(tmp_path):
     assert "cannot be read" in put(tmp_path)["msg"]
 
 
-@pytest.mark.parametrize("content", ["", "kind: Config\n", yaml.safe_dump({"current-context": "x", "contexts": [{"name": "x", "context": {}}]})])
+@pytest.mark.parametrize(
+    "content", ["", "kind: Config\n", yaml.safe_dump({"current-context": "x", "contexts": [{"name": "x", "context": {}}]})]
+)
 def test_a_source_without_a_cluster_is_refused(tmp_path, content):
     outcome = put(tmp_path / "config", content=content)
     assert outcome["failed"] and "the cluster's kubeconfig" in outcome["msg"]
