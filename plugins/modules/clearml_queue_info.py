@@ -64,20 +64,39 @@ queues:
       type: list
       elements: str
       sample: []
+    system_tags:
+      description: System tags, without the one of the default queue.
+      type: list
+      elements: str
+      sample: []
+    metadata:
+      description: Metadata by key, each with C(key), C(type) and C(value).
+      type: dict
+      sample: {}
     default:
       description: Whether tasks without a queue go here.
       type: bool
       sample: true
     entries:
-      description: Tasks that wait, first one first, each with C(id), C(name) and C(added), the time in UTC when it came.
+      description:
+        - Tasks that wait, first one first, each with C(id), C(name), C(added), the time in UTC when it came, and C(waiting_seconds).
+        - The waiting time is reckoned by the clock of the server.
       type: list
       elements: dict
-      sample: [{"id": "884d3be4d99f4fa38cf0ef0ec907b416", "name": "train", "added": "2026-11-21T00:25:10.696000+00:00"}]
+      sample:
+        - id: 884d3be4d99f4fa38cf0ef0ec907b416
+          name: train
+          added: "2026-11-21T00:25:10.696000+00:00"
+          waiting_seconds: 12
+    longest_wait_seconds:
+      description: How long the task has waited that has waited longest; 0 when none waits.
+      type: int
+      sample: 12
     workers:
-      description: Ids of the workers that serve the queue.
+      description: The workers that serve the queue, each with C(id), C(ip), C(busy) and C(task), the id of the task that it runs, or null.
       type: list
-      elements: str
-      sample: ["gpu-01:gpu0"]
+      elements: dict
+      sample: [{"id": "gpu-01:gpu0", "ip": "192.0.2.31", "busy": false, "task": null}]
 count:
   description: Number of queues.
   type: int
@@ -87,21 +106,13 @@ count:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, queues, workers
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, queues
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError
 
 
 def work(params):
-    """Reads queues and workers; returns the module's result; raises ClearMLError."""
-    transport = arguments.transport_of(params)
-    found = queues.read_details(transport, params["name"])
-    serving = {}
-    if found:
-        for worker in workers.read(transport):
-            for name in worker["queues"]:
-                serving.setdefault(name, set()).add(worker["id"])
-    for queue in found:
-        queue["workers"] = sorted(serving.get(queue["name"], ()))
+    """Reads the queues; returns the module's result; raises ClearMLError."""
+    found = queues.read_details(arguments.transport_of(params), params["name"])
     return {"changed": False, "queues": found, "count": len(found)}
 
 

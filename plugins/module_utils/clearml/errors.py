@@ -38,6 +38,31 @@ class BadAnswer(ClearMLError):
     """Something answered, but not as a ClearML API server does."""
 
 
+class QueueInUse(ClearMLError):
+    """A queue that is not deleted without being forced, because tasks wait in it or workers serve it.
+
+    :param name: of the queue
+    :param tasks: list of dicts with id and name
+    :param workers: list of ids
+    """
+
+    def __init__(self, name, tasks, workers):
+        self.name = name
+        self.tasks = tasks
+        self.workers = workers
+        reasons = []
+        if tasks:
+            listed = ", ".join(task["name"] or task["id"] for task in tasks[:3]) + (", ..." if len(tasks) > 3 else "")
+            reasons.append("holds %d waiting task%s (%s)" % (len(tasks), "" if len(tasks) == 1 else "s", listed))
+        if workers:
+            listed = ", ".join(workers[:3]) + (", ..." if len(workers) > 3 else "")
+            reasons.append("is served by %d worker%s (%s)" % (len(workers), "" if len(workers) == 1 else "s", listed))
+        super().__init__("queue %r %s: wait until nobody uses it, or set force=true" % (name, " and ".join(reasons)))
+
+    def details(self):
+        return {"queue_name": self.name, "tasks": self.tasks, "workers": self.workers}
+
+
 class ApiError(ClearMLError):
     """The server's own refusal.
 

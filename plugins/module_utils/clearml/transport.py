@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 import time
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -113,6 +114,7 @@ class Transport(object):
         self.timeout_seconds = timeout_seconds
         self.access_key = access_key
         self.server_api_version = None
+        self._clock_ahead = 0.0
         self._settings = {"validate_certs": validate_certs, "ca_path": ca_path, "use_proxy": use_proxy}
         self._opener = opener
         self._sleep = sleep
@@ -156,6 +158,10 @@ class Transport(object):
                 "%s needs ClearML API %s, and the server at %s has %s: upgrade the server or leave the option out"
                 % (what, version, self.api_url, self.server_api_version)
             )
+
+    def server_time(self):
+        """Now by the clock of the server (seconds since 1970), as far as its last answer's Date tells; else by this host's."""
+        return time.time() + self._clock_ahead
 
     def call(self, endpoint, body=None, repeatable=True):
         """One call, repeated while the trouble is temporary and time is left.
@@ -230,6 +236,7 @@ class Transport(object):
             if 300 <= status < 400:
                 target = response.headers.get("Location") or "nowhere"
                 raise BadAnswer("%s redirects to %s: set api_url to the address of the API server itself" % (url, target))
+            self._clock_ahead = _clock_ahead(response.headers.get("Date"))
             text = self._read(response, deadline)
         except (URLError, UrlsConnectionError, HTTPException, OSError, ValueError) as trouble:
             raise _no_answer(trouble) from trouble
@@ -287,10 +294,28 @@ def _version(text):
     return tuple(int(part) for part in str(text).split(".") if part.isdigit())
 
 
+def _date(value):
+    """Seconds since 1970 of a date in a header, or None."""
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def _clock_ahead(value):
+    """Seconds by which the clock behind a Date header is ahead of this host's; 0 within its resolution and without one."""
+    moment = _date(value)
+    ahead = 0.0 if moment is None else moment - time.time()
+    return ahead if abs(ahead) > 2 else 0.0
+
+
 def _retry_after(value):
-    """Seconds of a Retry-After header, or None; the form with a date is not used by proxies in front of ClearML."""
+    """Seconds of a Retry-After header in either of its forms, or None."""
     text = (value or "").strip()
-    return int(text) if text.isdigit() else None
+    if text.isdigit():
+        return int(text)
+    moment = _date(text)
+    return None if moment is None else max(0.0, moment - time.time())
 
 
 def _no_answer(trouble):

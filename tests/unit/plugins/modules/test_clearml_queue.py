@@ -22,6 +22,9 @@ def queue(server, check=False, **options):
     return run("clearml_queue", check=check, **dict(server.connection, **options))
 
 
+NOTHING = {"display_name": "", "tags": [], "system_tags": [], "metadata": {}, "default": False}
+
+
 def names(server):
     return sorted(entry["name"] for entry in server.queues)
 
@@ -40,7 +43,7 @@ def twice(server, **options):
     again = queue(server, **options)
     assert again["changed"] is False
     assert again["diff"]["before"] == again["diff"]["after"]
-    assert server.called() == ["queues.get_all"]
+    assert server.called() in (["queues.get_all"], ["queues.get_all_ex"])
     return done
 
 
@@ -48,12 +51,12 @@ def test_create_modify_delete_each_with_check_mode_and_repetition(server):
     done = twice(server, name="default")
     assert done["queue"]["action"] == "created"
     assert done["queue"]["id"] == server.queues[0]["id"]
-    assert done["diff"] == {"before": {"queues": {}}, "after": {"queues": {"default": {"name": "default", "display_name": "", "tags": []}}}}
+    assert done["diff"] == {"before": {"queues": {}}, "after": {"queues": {"default": dict(NOTHING, name="default")}}}
 
     done = twice(server, name="default", tags=["b", "a", "b"], display_name="Everybody's")
     assert done["queue"]["action"] == "updated"
     assert done["diff"]["before"]["queues"]["default"]["tags"] == []
-    assert done["diff"]["after"]["queues"]["default"] == {"name": "default", "display_name": "Everybody's", "tags": ["a", "b"]}
+    assert done["diff"]["after"]["queues"]["default"] == dict(NOTHING, name="default", display_name="Everybody's", tags=["a", "b"])
     assert server.queues[0]["tags"] == ["a", "b"]
 
     assert queue(server, name="default")["changed"] is False  # what is left out stays
@@ -86,23 +89,37 @@ def test_state_and_force_are_defaults_of_the_list(server):
     server.add_queue("keep")
     done = queue(server, queues=[{"name": "one-task"}, {"name": "keep", "state": "present"}], state="absent", force=True)
     assert names(server) == ["keep"]
-    assert done["queues"][0]["tasks_removed"] == ["t1"]
+    assert done["queues"][0]["tasks_removed"] == [{"id": "t1", "name": "name of t1"}]
 
 
 def test_a_queue_with_tasks_needs_force(server):
     server.add_queue("busy", tasks=["t1", "t2", "t3", "t4"])
     for check in (True, False):
         refused = queue(server, check=check, name="busy", state="absent")
-        assert refused["msg"] == "queue 'busy' holds 4 waiting tasks (t1, t2, t3, ...): let them run, take them out, or set force=true"
+        assert refused["msg"] == (
+            "queue 'busy' holds 4 waiting tasks (name of t1, name of t2, name of t3, ...): wait until nobody uses it, or set force=true"
+        )
+        assert [task["id"] for task in refused["tasks"]] == ["t1", "t2", "t3", "t4"]
     assert names(server) == ["busy"]
-    assert queue(server, name="busy", state="absent", force=True)["queue"]["tasks_removed"] == ["t1", "t2", "t3", "t4"]
+    done = queue(server, name="busy", state="absent", force=True)
+    assert done["queue"]["tasks_removed"][0] == {"id": "t1", "name": "name of t1"}
+    assert len(done["queue"]["tasks_removed"]) == 4
     assert server.calls[-1][1]["force"] is True
+
+
+def test_a_queue_that_workers_serve_needs_force(server):
+    server.add_queue("served", workers=[{"name": "gpu-01:0", "ip": "192.0.2.31", "key": "k"}])
+    refused = queue(server, name="served", state="absent")
+    assert refused["msg"] == "queue 'served' is served by 1 worker (gpu-01:0): wait until nobody uses it, or set force=true"
+    assert refused["workers"] == ["gpu-01:0"]
+    assert names(server) == ["served"]
+    assert queue(server, name="served", state="absent", force=True)["queue"]["workers_left"] == ["gpu-01:0"]
 
 
 def test_a_mistake_in_the_list_changes_nothing(server):
     server.add_queue("busy", tasks=["t1"])
     refused = queue(server, queues=[{"name": "new-one"}, {"name": "busy", "state": "absent"}])
-    assert "holds 1 waiting task (t1)" in refused["msg"]
+    assert "holds 1 waiting task (name of t1)" in refused["msg"]
     assert names(server) == ["busy"]
 
 
@@ -204,3 +221,96 @@ def test_wrong_pair_is_one_line_with_the_codes(server):
     assert refused["msg"].endswith("check access_key and secret_key")
     assert "not-the-secret" not in refused.text
     assert "admin-secret" not in refused.text
+
+
+def test_system_tags_and_metadata(server):
+    server.add_queue("default", system_tags=["default", "k8s-glue"])
+    done = twice(
+        server, name="default", system_tags=["mine"], metadata={"owner": "vision", "size": {"value": 3, "type": "int"}, "on": True}
+    )
+    assert (done["queue"]["system_tags"], done["queue"]["default"]) == (["mine"], True)
+    assert server.queues[0]["system_tags"] == ["default", "mine"]  # that it is the default queue stays
+    assert server.queues[0]["metadata"] == {
+        "owner": {"key": "owner", "type": "", "value": "vision"},
+        "size": {"key": "size", "type": "int", "value": "3"},
+        "on": {"key": "on", "type": "", "value": "true"},
+    }
+    assert twice(server, name="default", metadata={})["queue"]["metadata"] == {}
+    twice(server, name="other", metadata={"a": "b"}, system_tags=["x"])
+    assert server.queues[1]["system_tags"] == ["x"]
+
+
+@pytest.mark.parametrize("value", [None, [1], {"value": None}, {"text": "a"}, {"value": "a", "key": "b"}])
+def test_metadata_that_cannot_be_kept(server, value):
+    assert "metadata 'owner' of queue 'default' must be a text" in queue(server, name="default", metadata={"owner": value})["msg"]
+    assert server.calls == []
+
+
+def test_one_default_queue(server):
+    server.add_queue("default", system_tags=["default"])
+    server.add_queue("other", system_tags=["default", "k8s-glue"])
+    done = twice(server, name="nightly", default=True)
+    assert done["queue"]["default"] is True
+    assert [(entry["name"], entry["action"]) for entry in done["queues"]] == [
+        ("nightly", "created"),
+        ("default", "updated"),
+        ("other", "updated"),
+    ]
+    assert [entry["system_tags"] for entry in server.queues] == [[], ["k8s-glue"], ["default"]]
+    twice(server, queues=[{"name": "nightly"}, {"name": "default", "default": True}])
+    assert [entry["system_tags"] for entry in server.queues] == [["default"], ["k8s-glue"], []]
+    twice(server, name="default", default=False)
+    assert queue(server, name="default", system_tags=["default"])["msg"].endswith("use default=true instead of the system tag default")
+    two = queue(server, queues=[{"name": "nightly", "default": True}, {"name": "default", "default": True}])
+    assert two["msg"] == "only one queue can be the default, not 'nightly' and 'default'"
+
+
+def test_rename(server):
+    kept = server.add_queue("high-mem", tasks=["t1"], workers=[{"name": "gpu-01:0"}])
+    done = twice(server, name="large-gpu", renamed_from="high-mem", tags=["gpu"])
+    assert (done["queue"]["action"], done["queue"]["id"]) == ("updated", kept)
+    assert list(done["diff"]["before"]["queues"]) == ["high-mem"]
+    assert list(done["diff"]["after"]["queues"]) == ["large-gpu"]
+    assert server.queues[0]["entries"]
+    server.add_queue("high-mem")
+    refused = queue(server, name="large-gpu", renamed_from="high-mem")
+    assert refused["msg"].startswith("queue 'high-mem' cannot get the name 'large-gpu', which another queue has")
+    twice(server, name="fresh-one", renamed_from="never-there")
+    assert "cannot be absent and have default or renamed_from" in queue(server, name="abc", renamed_from="def", state="absent")["msg"]
+
+
+def test_purge_deletes_what_nobody_lists(server):
+    server.add_queue("default", system_tags=["default"])
+    server.add_queue("glue", system_tags=["k8s-glue"])
+    for name in ("keep-me", "old-1", "old-2"):
+        server.add_queue(name)
+    done = twice(server, queues=[{"name": "keep-me"}, {"name": "new-one"}], purge=True)
+    assert done["purge_kept"] == ["default", "glue"]
+    assert names(server) == ["default", "glue", "keep-me", "new-one"]
+    assert [entry["action"] for entry in done["queues"]] == ["unchanged", "created", "deleted", "deleted"]
+    # the former default queue goes in the same run in which another one becomes it
+    done = twice(server, queues=[{"name": "keep-me", "default": True}], purge=True)
+    assert names(server) == ["glue", "keep-me"]
+
+
+def test_purge_is_guarded(server):
+    for number in range(4):
+        server.add_queue("old-%d" % number)
+    server.add_queue("busy", tasks=["t1"])
+    wanted = [{"name": "new-one"}]
+    refused = queue(server, queues=wanted, purge=True, purge_limit=4)
+    assert refused["msg"].startswith("purge would delete 5 queues (busy, old-0, old-1, old-2, old-3), and purge_limit is 4")
+    assert "queue 'busy' holds 1 waiting task" in queue(server, queues=wanted, purge=True)["msg"]
+    assert len(server.queues) == 5
+    assert "purge needs queues to keep" in queue(server, queues=[], purge=True)["msg"]
+    assert "purge needs queues to keep" in queue(server, queues=[{"name": "old-1", "state": "absent"}], purge=True)["msg"]
+    assert queue(server, name="abc", purge=True)["failed"] is True
+    assert set(server.called()) == {"queues.get_all_ex"}
+    queue(server, queues=wanted, purge=True, force=True)
+    assert names(server) == ["new-one"]
+
+
+def test_metadata_needs_a_server_that_has_it():
+    with ClearMLServer(api_version="2.12") as old:
+        assert "metadata of queue 'default' needs ClearML API 2.13" in queue(old, name="default", metadata={"a": "b"})["msg"]
+        assert old.queues == []

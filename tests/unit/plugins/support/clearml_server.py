@@ -154,7 +154,7 @@ class ClearMLServer(LocalServer):
     def queues_get_all_ex(self, body, user):
         found = self.queues_get_all(body, user)["queues"]
         for queue in found:
-            queue["entries"] = [dict(entry, task={"id": entry["task"], "name": "task"}) for entry in queue["entries"]]
+            queue["entries"] = [dict(entry, task={"id": entry["task"], "name": "name of " + entry["task"]}) for entry in queue["entries"]]
             queue.setdefault("workers", [])
         return {"queues": found}
 
@@ -168,6 +168,8 @@ class ClearMLServer(LocalServer):
     def queues_update(self, body, user):
         for queue in self.queues:
             if queue["id"] == body["queue"]:
+                if any(other["name"] == body.get("name") and other is not queue for other in self.queues):
+                    raise Refusal("queues.create: duplicate")
                 queue.update({key: value for key, value in body.items() if key != "queue"})
                 return {"updated": 1, "fields": {}}
         raise Refusal("queues.update: unknown queue")

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -140,6 +141,22 @@ def test_retry_after_is_obeyed_within_the_limit(server):
         transport(server, sleep=waiting).call("queues.get_all")
     assert "HTTP status 503" in one_line(error)
     assert waiting.pauses == [3]
+
+
+def test_retry_after_as_a_date(server):
+    times(server, 1, answering(503, headers=[("Retry-After", formatdate(time.time() + 4, usegmt=True))]))
+    waiting = Waiting()
+    transport(server, sleep=waiting).call("queues.get_all")
+    assert 1 < waiting.pauses[0] <= 4
+
+
+@pytest.mark.parametrize("ahead, shown", [(0, 0), (1, 0), (3600, 3600), (-90, -90)])
+def test_the_clock_of_the_server(server, ahead, shown):
+    mine = transport(server)
+    assert abs(mine.server_time() - time.time()) < 1
+    server.http.RequestHandlerClass.date_time_string = lambda handler: formatdate(time.time() + ahead, usegmt=True)
+    mine.call("queues.get_all")
+    assert abs(mine.server_time() - time.time() - shown) < 2.5
 
 
 def test_temporary_answers_have_an_end(server):

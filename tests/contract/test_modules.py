@@ -1,0 +1,145 @@
+# Copyright (c) 2026, homelab.mlops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ClearML modules against the double: create, repeat, modify, repeat, delete, repeat, each in check mode first."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
+from conftest import STAGED
+from server import Double, basic
+
+ALICE = ("alice", "alice-pw-1")
+RUN_ALONE = """
+import json, sys
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+_AnsibleCollectionFinder(paths=[sys.argv[1]], scan_sys_paths=False)._install()
+from ansible.module_utils.testing import patch_module_args
+import importlib
+module = importlib.import_module("ansible_collections.homelab.mlops.plugins.modules." + sys.argv[2])
+with patch_module_args(json.load(sys.stdin)):
+    module.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def double():
+    with Double("fixed") as running:
+        yield running
+
+
+@pytest.fixture
+def alice(double):
+    return {"api_url": double.urls[0], "access_key": ALICE[0], "secret_key": ALICE[1], "timeout_seconds": 10}
+
+
+def state_of(double):
+    """What a run in check mode must leave as it is."""
+    authorization = basic(*ALICE)
+    calls = ("queues.get_all", "auth.get_credentials", "users.get_all", "projects.get_all", "tasks.get_all")
+    answers = [double.call(name, {"search_hidden": True}, authorization)["data"] for name in calls]
+    for credential in answers[1]["credentials"]:
+        credential.pop("last_used", None)
+    return answers
+
+
+def twice(double, module, **options):
+    """Check mode, run, check mode, run: the first two report the same change, the others none; returns the first real one."""
+    before = state_of(double)
+    forecast = run(module, check=True, **options)
+    assert forecast["changed"] is True, forecast
+    assert state_of(double) == before
+    done = run(module, **options)
+    assert done["changed"] is True, done
+    assert state_of(double) != before
+    after = state_of(double)
+    for check in (True, False):
+        again = run(module, check=check, **options)
+        assert again["changed"] is False, again
+        assert again["diff"]["before"] == again["diff"]["after"]
+    assert state_of(double) == after
+    return done
+
+
+def at_once(module, *options):
+    """Runs a module several times at the same moment, in processes of their own; returns what they print."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN_ALONE, STAGED, module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in options
+    ]
+    for process, given in zip(processes, options, strict=True):
+        process.stdin.write(json.dumps({**given, "_ansible_remote_tmp": "/tmp", "_ansible_keep_remote_files": False}))
+    for process in processes:
+        process.stdin.close()
+    results = []
+    for process in processes:
+        printed, said = process.stdout.read(), process.stderr.read()
+        process.wait(60)
+        assert printed, said
+        results.append(json.loads(printed))
+    return results
+
+
+def test_queue(double, alice):
+    twice(double, "clearml_queue", **alice, name="matrix", tags=["a"], metadata={"owner": "vision"})
+    done = twice(double, "clearml_queue", **alice, name="matrix", tags=["b"], display_name="Matrix", metadata={"owner": "nlp", "x": "1"})
+    assert done["queue"]["metadata"]["owner"]["value"] == "nlp"
+    twice(double, "clearml_queue", **alice, name="matrix", default=True, system_tags=["mine"])
+    assert double.call("queues.get_default", {}, basic(*ALICE))["data"]["name"] == "matrix"
+    twice(double, "clearml_queue", **alice, queues=[{"name": "matrix"}, {"name": "default", "default": True}])
+    renamed = twice(double, "clearml_queue", **alice, name="matrix-2", renamed_from="matrix")
+    assert renamed["queue"]["id"] == done["queue"]["id"]
+    twice(double, "clearml_queue", **alice, name="matrix-2", state="absent")
+
+
+@pytest.mark.parametrize("name", ["über-queue", "队列队列", "🚀🚀🚀", 'say "hi"', "a.b(c)+", "$where"])
+def test_queue_names(double, alice, name):
+    twice(double, "clearml_queue", **alice, name=name)
+    found = run("clearml_queue_info", **alice, name=name)
+    assert [queue["name"] for queue in found["queues"]] == [name]
+    twice(double, "clearml_queue", **alice, name=name, state="absent")
+
+
+def test_queue_with_tasks_and_workers(double, alice):
+    authorization = basic(*ALICE)
+    queue = run("clearml_queue", **alice, name="in-use")["queue"]["id"]
+    task = double.call("tasks.create", {"name": "waits", "type": "testing"}, authorization)["data"]["id"]
+    double.call("tasks.edit", {"task": task, "script": {"entry_point": "a.py"}}, authorization)
+    assert double.call("tasks.enqueue", {"task": task, "queue": queue}, authorization)["meta"]["result_code"] == 200
+    double.call("workers.register", {"worker": "gpu-01:0", "queues": [queue]}, authorization)
+    found = run("clearml_queue_info", **alice, name="in-use")["queues"][0]
+    assert [(entry["id"], entry["name"]) for entry in found["entries"]] == [(task, "waits")]
+    assert 0 <= found["longest_wait_seconds"] < 60
+    assert [worker["id"] for worker in found["workers"]] == ["gpu-01:0"]
+    refused = run("clearml_queue", **alice, name="in-use", state="absent")
+    assert refused["tasks"] == [{"id": task, "name": "waits"}]
+    assert refused["workers"] == ["gpu-01:0"]
+    done = twice(double, "clearml_queue", **alice, name="in-use", state="absent", force=True)
+    assert done["queue"]["tasks_removed"] == [{"id": task, "name": "waits"}]
+    assert double.call("tasks.get_by_id", {"task": task}, authorization)["data"]["task"]["status"] == "created"
+
+
+def test_queue_by_two_runs_at_once(double, alice):
+    results = at_once("clearml_queue", *[{**alice, "name": "shared-queue", "tags": ["a"]}] * 3)
+    assert [result.get("failed", False) for result in results] == [False] * 3
+    assert len({result["queue"]["id"] for result in results}) == 1
+    assert [queue["tags"] for queue in run("clearml_queue_info", **alice, name="shared-queue")["queues"]] == [["a"]]
+    run("clearml_queue", **alice, name="shared-queue", state="absent")
+
+
+def test_purge(double, alice):
+    names = [f"left-over-{number}" for number in range(4)]
+    run("clearml_queue", **alice, queues=[{"name": name} for name in names])
+    kept = [queue["name"] for queue in run("clearml_queue_info", **alice)["queues"] if queue["name"] not in names]
+    assert "purge_limit is 3" in run("clearml_queue", **alice, queues=[{"name": "default"}], purge=True, purge_limit=3)["msg"]
+    done = twice(double, "clearml_queue", **alice, queues=[{"name": name} for name in kept], purge=True)
+    assert sorted(queue["name"] for queue in done["queues"] if queue["action"] == "deleted") == names
