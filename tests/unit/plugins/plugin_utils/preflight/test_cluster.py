@@ -109,7 +109,9 @@ def test_clocks_of_servers(epochs, apart):
 
 
 def test_servers_that_are_configured_differently():
-    facts_of = lambda backend: {"shared": {"flannel-backend": backend}, "ranges": None, "node_ip": ""}  # noqa: E731
+    def facts_of(backend):
+        return {"shared": {"flannel-backend": backend}, "ranges": None, "node_ip": ""}
+
     hosts = {
         "a": {"node": NODE, "facts": facts_of("vxlan")},
         "b": {"node": other(), "facts": facts_of("host-gw")},
