@@ -71,6 +71,7 @@ def run_findings(hosts, groups, cluster):
         if ranges and not (one["node"]["k3s"]["server"] or one["node"]["k3s"]["agent"]):
             found += machine_network_findings(host, one["node"], ranges)
             found += family_findings(host, one["node"], ranges)
+    found += _namesake_findings(members, cluster["nodes"])
     found += _stray_findings(cluster)
     return found
 
@@ -108,6 +109,21 @@ def _clock_findings(servers, most):
         return []
     fix = "synchronise both, for example with systemd-timesyncd: etcd and certificates need it"
     return [finding(f"{first}, {last}", "the clocks of servers differ", f"{apart:.0f} s", fix)]
+
+
+def _namesake_findings(members, nodes):
+    """Machines that would take the name of a node that is alive elsewhere; a reinstalled one keeps its address or its machine id."""
+    found = []
+    living = {one["name"]: one for one in nodes if one["ready"]}
+    for host, one in members.items():
+        other, node = living.get(one["node_name"]), one["node"]
+        if not other or node["k3s"]["server"] or node["k3s"]["agent"]:
+            continue
+        own = {node["address"], (one.get("facts") or {}).get("node_ip"), node["machine_id"]}
+        if other["address"] not in own and other["machine_id"] not in own:
+            fix = "set k3s_node_name of this one, or take the other out with homelab.mlops.remove_host"
+            found.append(finding(host, f"another machine of the cluster is the node {one['node_name']}", other["address"], fix))
+    return found
 
 
 def _stray_findings(cluster):

@@ -135,13 +135,30 @@ def test_a_worker_in_the_network_of_the_pods():
 
 def test_a_server_of_the_cluster_that_the_inventory_lost():
     nodes = [
-        {"name": "a", "address": "10.0.0.1", "server": True},
-        {"name": "old", "address": "10.0.0.8", "server": True},
-        {"name": "named", "address": "10.0.0.3", "server": True},
-        {"name": "worker", "address": "10.0.0.7", "server": False},
+        {"name": "a", "address": "10.0.0.1", "server": True, "ready": True, "machine_id": ""},
+        {"name": "old", "address": "10.0.0.8", "server": True, "ready": True, "machine_id": ""},
+        {"name": "named", "address": "10.0.0.3", "server": True, "ready": True, "machine_id": ""},
+        {"name": "worker", "address": "10.0.0.7", "server": False, "ready": True, "machine_id": ""},
     ]
     (found,) = run({"a": NODE}, nodes=nodes, servers={"A": "", "b": "named"})
     assert (found["level"], found["host"], found["finding"]) == ("note", "old", "is a server of the cluster and not in k3s_servers")
+
+
+@pytest.mark.parametrize(
+    ("node", "count"),
+    [
+        ({"address": "10.0.0.77"}, 1),
+        ({"address": "10.0.0.77", "ready": False}, 0),
+        ({"address": "10.0.0.1"}, 0),
+        ({"address": "10.0.0.77", "machine_id": NODE["machine_id"]}, 0),
+        ({"address": "10.0.0.77", "name": "other"}, 0),
+    ],
+)
+def test_a_name_that_lives_elsewhere(node, count):
+    living = {"name": "b", "server": False, "ready": True, "machine_id": "c" * 32, **node}
+    found = run({"b": NODE}, nodes=[living])
+    assert facts(found) == [("refuse", "another machine of the cluster is the node b", "10.0.0.77")] * count
+    assert run({"b": changed(NODE, k3s__agent="active")}, nodes=[living]) == []
 
 
 @pytest.mark.parametrize(("hosts", "alive", "count"), [(["a", "b"], False, 0), (["b"], True, 0), (["b"], False, 1)])
