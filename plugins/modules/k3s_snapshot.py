@@ -139,7 +139,7 @@ def copy_etcd(run_command, data, target):
         said = [line for line in (err + "\n" + out).splitlines() if line.strip()]
         raise SnapshotError("k3s etcd-snapshot: %s" % (said[-1].strip() if said else "exit status %d" % rc))
     if not any(os.path.getsize(os.path.join(target, name)) for name in os.listdir(target)):
-        raise SnapshotError("k3s etcd-snapshot said that it succeeded, but %s is empty" % target)
+        raise SnapshotError("k3s etcd-snapshot succeeded, but %s is empty: perhaps etcd-snapshot-restrictions are set" % target)
 
 
 def save(run_command, data, kind, release, target):
