@@ -75,7 +75,7 @@ def double():
     "name, changes",
     [
         ("clearml_queue", [False, True, True, False, True]),
-        ("clearml_credentials", [True, True, False]),
+        ("clearml_credentials", [True, True, True, False]),
         ("clearml_queue_info", [False, False]),
         ("clearml_worker_info", [False]),
     ],
@@ -83,7 +83,7 @@ def double():
 def test_clearml(double, tmp_path, name, changes):
     replaced = {"http://192.0.2.10:8008": double.urls[0]}
     if name == "clearml_credentials":
-        replaced["/etc/clearml-agent"] = str(tmp_path)
+        replaced |= {"/etc/clearml-agent": str(tmp_path), "~/clearml.conf": str(tmp_path / "clearml.conf")}
     variables = {"clearml_access_key": ALICE[0], "clearml_secret_key": ALICE[1], "stored_pair": {}}
     before = double.call("queues.get_all", {}, basic(*ALICE))["data"]
     play(tmp_path, name, replaced, variables, check=True)

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
+from clearml.utilities.pyhocon import ConfigFactory
+from clearml_api import config
 from conftest import STAGED
 from server import Double, basic
 
@@ -34,6 +36,12 @@ def double():
 @pytest.fixture
 def alice(double):
     return {"api_url": double.urls[0], "access_key": ALICE[0], "secret_key": ALICE[1], "timeout_seconds": 10}
+
+
+@pytest.fixture
+def system(alice):
+    pair = config.load(None, {})["secure"]["credentials"]["apiserver"]
+    return {**alice, "access_key": pair["user_key"], "secret_key": pair["user_secret"]}
 
 
 def state_of(double):
@@ -143,3 +151,55 @@ def test_purge(double, alice):
     assert "purge_limit is 3" in run("clearml_queue", **alice, queues=[{"name": "default"}], purge=True, purge_limit=3)["msg"]
     done = twice(double, "clearml_queue", **alice, queues=[{"name": name} for name in kept], purge=True)
     assert sorted(queue["name"] for queue in done["queues"] if queue["action"] == "deleted") == names
+
+
+def keys(double, label, who=ALICE):
+    """Access keys of a person's credentials with a label."""
+    listed = double.call("auth.get_credentials", {}, basic(*who))["data"]["credentials"]
+    return [credential["access_key"] for credential in listed if credential.get("label") == label]
+
+
+@pytest.mark.parametrize("form", ["json", "clearml_conf"])
+def test_credentials_in_a_file(double, alice, tmp_path, form):
+    path = tmp_path / "pair"
+    path.write_text("")
+    options = {**alice, "label": f"matrix-{form}", "path": str(path), "format": form}
+    first = twice(double, "clearml_credentials", **options)
+    before = path.read_text()
+    path.write_text(before.replace(first["access_key"], "X" * 30))
+    second = twice(double, "clearml_credentials", **options)
+    assert second["reason"] == "the stored pair is not accepted"
+    assert keys(double, options["label"]) == [second["access_key"]]
+    if form == "clearml_conf":
+        path.write_text(
+            f'api {{\n  api_server: {double.urls[0]}\n  credentials {{"access_key" = "A", "secret_key" = "B"}}\n}}\n' + path.read_text()
+        )
+        read = ConfigFactory.parse_file(str(path))["api"]
+        pair = (read["credentials"]["access_key"], read["credentials"]["secret_key"])
+        assert read["api_server"] == double.urls[0]
+    else:
+        content = json.loads(path.read_text())
+        pair = (content["access_key"], content["secret_key"])
+    assert double.call("users.get_current_user", {}, basic(*pair))["data"]["user"]["name"] == "Alice Example"
+    twice(double, "clearml_credentials", **options, state="absent")
+    assert keys(double, options["label"]) == []
+
+
+def test_credentials_for_another_user(double, alice, system):
+    refused = run("clearml_credentials", **alice, label="for-bob", user="Bob Example")
+    assert refused["msg"].endswith("use the pair of a user with the role admin or system")
+    made = run("clearml_credentials", **system, label="for-alice", user="Alice Example")
+    pair = (made["credentials"]["access_key"], made["credentials"]["secret_key"])
+    assert double.call("users.get_current_user", {}, basic(*pair))["data"]["user"]["name"] == "Alice Example"
+    assert run("clearml_credentials", **system, label="for-alice", user="Alice Example", state="absent")["revoked"] == [pair[0]]
+
+
+def test_credentials_by_two_runs_at_once(double, alice):
+    results = at_once("clearml_credentials", *[{**alice, "label": "shared-label"}] * 2)
+    made = [result["access_key"] for result in results if not result.get("failed")]
+    for result in results:
+        assert not result.get("failed") or "another run made a credential labelled 'shared-label'" in result["msg"]
+    left = keys(double, "shared-label")
+    assert len(left) == 1
+    assert left[0] in made
+    run("clearml_credentials", **alice, label="shared-label", state="absent")

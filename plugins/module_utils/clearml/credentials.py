@@ -58,21 +58,21 @@ def labelled(credentials, label):
 
 
 def create(transport, label):
-    """A new credential that has been seen to work.
+    """A new credential that has been seen to work, and that is the only new one with its label.
 
     :returns: dict with access_key and secret_key
-    :raises ClearMLError: none was made, or the one that was made does not work and is revoked again
+    :raises ClearMLError: none was made, or the one that was made does not work, or not alone, and is revoked again
 
-    When the answer to the creation is lost, its secret is lost too: the keys that appeared since are revoked, and it is
-    tried once more.
+    When the answer to the creation is lost, its secret is lost too: a key that appeared since and was never used is
+    revoked, and it is tried once more.
     """
     known = set(labelled(read(transport), label))
     try:
         made = transport.call("auth.create_credentials", {"label": label}, repeatable=False)
     except OutcomeUnknown:
-        for access_key in labelled(read(transport), label):
-            if access_key not in known:
-                revoke(transport, access_key)
+        for entry in read(transport):
+            if entry.get("label") == label and entry["access_key"] not in known and not entry.get("last_used"):
+                revoke(transport, entry["access_key"])
         made = transport.call("auth.create_credentials", {"label": label}, repeatable=False)
     pair = made.get("credentials") or {}
     if not pair.get("access_key") or not pair.get("secret_key"):
@@ -83,6 +83,10 @@ def create(transport, label):
         raise ClearMLError(
             "the new credential %r does not work at %s and was revoked; nothing else was changed" % (label, transport.api_url)
         )
+    new = [key for key in labelled(read(transport), label) if key not in known]
+    if new[:1] != [pair["access_key"]]:
+        revoke(transport, pair["access_key"])
+        raise ClearMLError("another run made a credential labelled %r at the same moment, which stays: run this again" % label)
     return pair
 
 
@@ -101,6 +105,7 @@ class Plan(object):
     :param others: keys of the same user with another label or none
     :param stored_key: key of the stored pair, or None
     :param stored_works: whether a login with the stored pair worked, None when there is none
+    :param renew: whether a stored pair that works is replaced (bool)
     :ivar create: a new credential is made
     :ivar relabel: key that only gets the label, or None
     :ivar revoke: keys to revoke
@@ -108,7 +113,7 @@ class Plan(object):
     :ivar key: key that stays in use, or None
     """
 
-    def __init__(self, keys, others, stored_key, stored_works, state, rotate, remove_duplicates):
+    def __init__(self, keys, others, stored_key, stored_works, state, renew, remove_duplicates):
         self.keys = keys
         self.create = False
         self.relabel = None
@@ -122,7 +127,7 @@ class Plan(object):
             self.key = stored_key
             if stored_key in others:
                 self.relabel = stored_key
-        if rotate == "always" or self.key is None:
+        if renew or self.key is None:
             self.create = True
             self.relabel = None
             self.key = None

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import time
 
 import pytest
 
@@ -45,6 +48,8 @@ def test_the_first_pair(server):
         "after": {"label": "worker-a", "access_keys": [made["access_key"]]},
     }
     assert made["credentials"]["secret_key"] not in str(made["diff"])
+    assert made.text.count(made["credentials"]["secret_key"]) == 1
+    assert made["created_at"].endswith("+00:00")
     # it was seen to work: the last login was made with the new pair
     assert [call[2] for call in server.calls if call[0] == "auth.login"] == [made["access_key"]]
 
@@ -72,10 +77,8 @@ def test_a_stored_pair_that_is_refused_is_replaced_and_revoked_last(server):
     assert (made["reason"], made["stored_pair_works"]) == ("the stored pair is not accepted", False)
     assert made["revoked"] == [stored[0]]
     assert server.keys("worker-a") == [made["access_key"]]
-    writes = [call[0] for call in server.calls[-5:]]
-    assert writes.index("auth.create_credentials") < writes.index("auth.revoke_credentials")
-    assert server.calls[-2][0] == "auth.login"
-    assert server.calls[-2][2] == made["access_key"]
+    assert server.called()[-4:] == ["auth.create_credentials", "auth.login", "auth.get_credentials", "auth.revoke_credentials"]
+    assert server.calls[-3][2] == made["access_key"]
 
     assert credentials(server, stored=pair_of(made))["changed"] is False
 
@@ -237,3 +240,175 @@ def test_a_protected_identity_says_what_to_do(server):
     refused = credentials(server)
     assert (refused["result_code"], refused["result_subcode"]) == (400, 301)
     assert "name one with the option user" in refused["msg"]
+
+
+@pytest.mark.parametrize("form", ["json", "clearml_conf"])
+def test_a_pair_in_a_file(server, tmp_path, form):
+    path = tmp_path / "pair"
+    options = {"path": str(path), "format": form}
+    forecast = credentials(server, check=True, **options)
+    assert (forecast["changed"], path.exists()) == (True, False)
+    made = credentials(server, **options)
+    assert made["diff"] == {
+        "before": {"label": "worker-a", "access_keys": [], "in_file": None},
+        "after": {"label": "worker-a", "access_keys": [made["access_key"]], "in_file": made["access_key"]},
+    }
+    secret = next(entry["secret_key"] for entry in server.credentials if entry["access_key"] == made["access_key"])
+    assert secret in path.read_text()
+    assert secret not in made.text
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["pair"]
+    for check in (True, False):
+        same = credentials(server, check=check, **options)
+        assert (same["changed"], same["reason"], same["stored_pair_works"]) == (False, "the stored pair works", True)
+        assert secret not in same.text
+
+    path.chmod(0o644)
+    assert credentials(server, check=True, **options)["changed"] is True
+    assert credentials(server, **options)["changed"] is True
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    text = path.read_text()
+    rotated = credentials(server, rotate="always", **options)
+    assert (rotated["revoked"], server.keys("worker-a")) == ([made["access_key"]], [rotated["access_key"]])
+    assert secret not in path.read_text()
+    path.write_text(text)  # a restored backup
+    again = credentials(server, **options)
+    assert (again["reason"], again["stored_pair_works"]) == ("the stored pair is not accepted", False)
+    assert len(server.keys("worker-a")) == 1
+
+    assert credentials(server, check=True, state="absent", **options)["changed"] is True
+    assert path.exists()
+    assert credentials(server, state="absent", **options)["changed"] is True
+    assert (path.exists(), server.keys("worker-a")) == (False, [])
+    assert credentials(server, state="absent", **options)["changed"] is False
+
+
+def test_what_else_is_in_the_file_stays(server, tmp_path):
+    conf, document = tmp_path / "clearml.conf", tmp_path / "pair.json"
+    own = 'api {\n  web_server: "http://192.0.2.10:8080"  # ours\n  credentials { "access_key" = "GONE", "secret_key" = "gone" }\n}'
+    conf.write_text(own)
+    document.write_text('{"note": "keep", "access_key": null}')
+    credentials(server, path=str(conf), format="clearml_conf")
+    assert conf.read_text().startswith(own + "\n# BEGIN")
+    first = conf.read_text()
+    credentials(server, path=str(conf), format="clearml_conf", rotate="always")
+    assert conf.read_text() != first
+    assert conf.read_text().count("# BEGIN") == 1
+    credentials(server, path=str(conf), format="clearml_conf", state="absent")
+    assert conf.read_text() == own + "\n"
+    assert credentials(server, path=str(conf), format="clearml_conf", state="absent")["changed"] is False
+    credentials(server, path=str(document))
+    assert json.loads(document.read_text())["note"] == "keep"
+    credentials(server, path=str(document), state="absent")
+    assert json.loads(document.read_text()) == {"note": "keep"}
+
+
+def test_a_pair_that_a_person_wrote_to_clearml_conf_is_taken(server, tmp_path):
+    stored = server.add_credential("worker-a")
+    conf = tmp_path / "clearml.conf"
+    text = (
+        'api {\n  api_server: http://192.0.2.10:8008\n  # credentials {"access_key" = "OLD", "secret_key" = "old"}\n'
+        '  credentials {"access_key" = "%s", "secret_key" = "%s"}\n}\n' % stored
+    )
+    conf.write_text(text)
+    conf.chmod(0o600)
+    same = credentials(server, path=str(conf), format="clearml_conf")
+    assert (same["changed"], same["access_key"]) == (False, stored[0])
+    assert conf.read_text() == text
+
+
+@pytest.mark.parametrize("content", [b"not json", b"[1]", b"\xff\xfe"])
+def test_a_file_of_another_kind_is_left_alone(server, tmp_path, content):
+    path = tmp_path / "pair.json"
+    path.write_bytes(content)
+    refused = credentials(server, path=str(path))
+    assert refused["failed"] is True
+    assert str(path) in refused["msg"]
+    assert (path.read_bytes(), server.calls) == (content, [])
+
+
+def test_a_file_that_cannot_be_written_leaves_no_new_pair(server, tmp_path, monkeypatch):
+    path = tmp_path / "folder" / "pair.json"
+    assert "there is no folder %s" % path.parent in credentials(server, path=str(path))["msg"]
+    assert "auth.create_credentials" not in server.called()
+    path.parent.mkdir()
+    made = credentials(server, path=str(path))
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    refused = credentials(server, path=str(path), rotate="always")
+    assert refused["msg"] == "%s cannot be written: No space left on device" % path
+    assert server.keys("worker-a") == [made["access_key"]]
+    assert json.loads(path.read_text())["access_key"] == made["access_key"]
+    assert os.listdir(path.parent) == ["pair.json"]
+
+
+def test_rotation_by_age(server, tmp_path):
+    path = tmp_path / "pair.json"
+    options = {"path": str(path), "rotate": "older_than", "older_than": "90d"}
+    made = credentials(server, **options)
+    assert credentials(server, **options)["changed"] is False
+    content = json.loads(path.read_text())
+    for created, reason in (
+        (time.time() - 91 * 86400, "the stored pair is older than 90d"),
+        (None, "the age of the stored pair is not known"),
+    ):
+        content["created"] = created and time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(created))
+        path.write_text(json.dumps(content))
+        forecast = credentials(server, check=True, **options)
+        assert (forecast["changed"], forecast["reason"]) == (True, reason)
+        renewed = credentials(server, **options)
+        assert (renewed["reason"], renewed["revoked"]) == (reason, [made["access_key"]])
+        made, content = renewed, json.loads(path.read_text())
+        assert credentials(server, **options)["changed"] is False
+
+
+def test_rotation_by_age_of_a_given_pair(server):
+    stored = server.add_credential("worker-a")
+    options = {"stored": stored, "rotate": "older_than", "older_than": "1h"}
+    assert "needs path or stored_created" in credentials(server, **options)["msg"]
+    assert "stored_created must be a time" in credentials(server, stored_created="yesterday", **options)["msg"]
+    young = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - 1800))
+    assert credentials(server, stored_created=young, **options)["changed"] is False
+    made = credentials(server, stored_created="2026-01-01T00:00:00+00:00", **options)
+    assert made["reason"] == "the stored pair is older than 1h"
+    assert credentials(server, **dict(options, stored=pair_of(made), stored_created=made["created_at"]))["changed"] is False
+
+
+@pytest.mark.parametrize("older_than", ["", "90", "0d", "-1d", "1.5h", "d", "90 days"])
+def test_durations_that_cannot_be_meant(server, older_than):
+    assert "such as 90d" in credentials(server, rotate="older_than", older_than=older_than, path="/nosuch/pair")["msg"]
+    assert server.calls == []
+
+
+def test_two_runs_at_the_same_moment_leave_one_pair(server):
+    def other_run_is_first(handler, endpoint):
+        server.add_credential("worker-a", access_key="OTHER")
+        return False
+
+    on_endpoint(server, "auth.create_credentials", other_run_is_first)
+    refused = credentials(server)
+    assert refused["msg"] == "another run made a credential labelled 'worker-a' at the same moment, which stays: run this again"
+    assert server.keys("worker-a") == ["OTHER"]
+
+    def other_run_is_later(handler, endpoint):
+        server.add_credential("worker-b", access_key="LATER")
+        return False
+
+    on_endpoint(server, "auth.login", other_run_is_later)
+    assert credentials(server, label="worker-b")["failed"] is False  # the other one sees this and gives way
+
+
+def test_a_lost_creation_does_not_revoke_what_another_run_uses(server):
+    def create_and_break(handler, endpoint):
+        server.add_credential("worker-a", access_key="OTHER")
+        server.credentials[-1]["last_used"] = "2026-11-21T00:25:09.986000"
+        break_off(handler)
+        return True
+
+    on_endpoint(server, "auth.create_credentials", create_and_break)
+    assert "another run made a credential" in credentials(server)["msg"]
+    assert server.keys("worker-a") == ["OTHER"]

@@ -122,7 +122,7 @@ class ClearMLServer(LocalServer):
 
     def auth_get_credentials(self, body, user):
         mine = [entry for entry in self.credentials if entry["user"] == user]
-        return {"credentials": [{key: e[key] for key in ("access_key", "label") if e.get(key) is not None} for e in mine]}
+        return {"credentials": [{key: e[key] for key in ("access_key", "label", "last_used") if e.get(key) is not None} for e in mine]}
 
     def auth_create_credentials(self, body, user):
         pair = self.add_credential(body["label"], user=user, access_key="NEW%d" % self.made)
