@@ -47,6 +47,11 @@ options:
     type: list
     elements: int
     default: []
+  files:
+    description: Files of which checksum and mode are read. None of them may hold a secret that could be guessed.
+    type: list
+    elements: path
+    default: []
   modules:
     description: Kernel modules of which it is read whether they are loaded or built in.
     type: list
@@ -137,6 +142,10 @@ node:
           C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and C(kept) (whether labels or taints are
           kept in step by M(homelab.mlops.k3s_node)).
       type: dict
+    files:
+      description: Those of the files in O(files) that are there, each with C(sha256) and C(mode).
+      type: dict
+      sample: {/etc/hostname: {sha256: 01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b, mode: "0644"}}
     modules:
       description: Those of the modules in O(modules) that are loaded or built in.
       type: list
@@ -272,6 +281,11 @@ def checksum(path):
         return ""
 
 
+def file_state(path):
+    """Checksum and mode of a file."""
+    return {"sha256": checksum(path), "mode": f"{os.stat(path).st_mode & 0o7777:04o}"}
+
+
 def has_module(name):
     """Whether the kernel has a module: loaded, built in, or at work without either, as in a container that sees no modules."""
     name = name.replace("-", "_")
@@ -369,6 +383,7 @@ def main():
             "names": {"type": "list", "elements": "str", "default": []},
             "network": {"type": "bool", "default": False},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "files": {"type": "list", "elements": "path", "default": []},
             "modules": {"type": "list", "elements": "str", "default": []},
             "settings": {"type": "list", "elements": "str", "default": []},
         },
@@ -391,6 +406,7 @@ def main():
         "epoch": time.time(),
         "disks": {path: disk(path) for path in module.params["disks"]},
         "listening": sorted(set(module.params["ports"]) & busy),
+        "files": {path: file_state(path) for path in module.params["files"] if os.path.isfile(path)},
         "modules": [name for name in module.params["modules"] if has_module(name)],
         "network": network(module, read, unit_state, module.params["names"]) if module.params["network"] else {},
         "settings": {name: setting(name) for name in module.params["settings"] if setting(name)},

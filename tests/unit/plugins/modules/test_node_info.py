@@ -98,7 +98,9 @@ def test_the_checksum_of_a_file(tmp_path):
     path = tmp_path / "ca.crt"
     assert node_info.checksum(str(path)) == ""
     path.write_text("abc")
+    path.chmod(0o640)
     assert node_info.checksum(str(path)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert node_info.file_state(str(path)) == {"sha256": node_info.checksum(str(path)), "mode": "0640"}
 
 
 def test_the_disk_of_a_folder_to_be(tmp_path):
