@@ -26,7 +26,7 @@ from .podman import LabError
 from .topology import LAB
 
 SOURCES = LAB / "src"
-K3S_VERSIONS = ("v1.34.1+k3s1", "v1.34.2+k3s1")
+K3S_VERSIONS = ("v1.33.5+k3s1", "v1.34.1+k3s1", "v1.34.2+k3s1")
 HELM_VERSION = "v3.19.0"
 # The last module version of the community's MinIO; it names itself by the date in its version.
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"

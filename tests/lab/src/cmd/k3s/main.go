@@ -26,13 +26,14 @@ VERSION:
    %s (%s)
 
 COMMANDS:
-   server         Run management server
-   agent          Run node agent
-   kubectl        Run kubectl
-   crictl         Run crictl
-   ctr            Run ctr
-   token          Manage tokens
-   etcd-snapshot  Manage etcd snapshots
+   server           Run management server
+   agent            Run node agent
+   kubectl          Run kubectl
+   crictl           Run crictl
+   ctr              Run ctr
+   token            Manage tokens
+   etcd-snapshot    Manage etcd snapshots
+   secrets-encrypt  Control secrets encryption and keys rotation
 
 This is the stand-in of the lab of homelab.mlops, made of the real Kubernetes components.
 `
@@ -43,7 +44,7 @@ func main() {
 	// As K3s does, the name under which the executable was called chooses the command (k3s-io/k3s cmd/server/main.go).
 	switch name {
 	case "kubectl", "crictl", "ctr", "containerd", "etcd", "kubelet", "kube-proxy", "kube-apiserver", "kube-controller-manager", "kube-scheduler":
-	case "k3s-server", "k3s-agent", "k3s-token", "k3s-etcd-snapshot":
+	case "k3s-server", "k3s-agent", "k3s-token", "k3s-etcd-snapshot", "k3s-secrets-encrypt":
 		name = name[len("k3s-"):]
 	default:
 		if len(args) == 0 {
@@ -65,6 +66,8 @@ func run(name string, args []string) error {
 		return runToken(args)
 	case "etcd-snapshot":
 		return runSnapshot(args)
+	case "secrets-encrypt":
+		return runEncryption(args)
 	case "kubectl":
 		kubeconfig()
 	case "crictl":

@@ -33,7 +33,7 @@ func runSnapshot(args []string) error {
 			folder = filepath.Join(l.Dir, "db", "snapshots")
 		}
 		if !l.Exists() {
-			return nil, errors.New("etcd datastore disabled")
+			return nil, errors.New("see server log for details: etcd datastore disabled")
 		}
 		return l, nil
 	}

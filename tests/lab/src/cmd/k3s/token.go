@@ -136,24 +136,10 @@ func runToken(args []string) error {
 func rotateCommand(data *string) *cobra.Command {
 	var old, fresh, server string
 	command := &cobra.Command{Use: "rotate", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		if old == "" {
-			old = os.Getenv("K3S_TOKEN")
-		}
-		if old == "" {
-			content, err := os.ReadFile(filepath.Join(*data, "server", "token"))
-			if err != nil {
-				return err
-			}
-			old = strings.TrimSpace(string(content))
-		}
 		if fresh == "" {
 			fresh = node.Random(16)
 		}
-		parsed, err := token.Parse(old)
-		if err != nil {
-			return err
-		}
-		access, err := token.Connect(server, parsed, "server", nil)
+		access, err := asServer(*data, old, server)
 		if err != nil {
 			return err
 		}
@@ -167,7 +153,7 @@ func rotateCommand(data *string) *cobra.Command {
 		fmt.Println("Token rotated, restart k3s nodes with new token")
 		return nil
 	}}
-	command.Flags().StringVarP(&old, "token", "t", "", "token of the cluster as it is")
+	command.Flags().StringVarP(&old, "token", "t", os.Getenv("K3S_TOKEN"), "token of the cluster as it is")
 	command.Flags().StringVar(&fresh, "new-token", "", "token of the cluster to be")
 	command.Flags().StringVarP(&server, "server", "s", "https://127.0.0.1:6443", "supervisor")
 	return command

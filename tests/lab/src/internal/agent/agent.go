@@ -33,14 +33,31 @@ import (
 	"homelab.test/lab/internal/token"
 )
 
-// ClusterConfig is what a server tells its agents at /v1-k3s/config (k3s-io/k3s pkg/daemons/config/types.go, Control).
+// ClusterConfig is what a server tells its agents at /v1-k3s/config (k3s-io/k3s pkg/daemons/config/types.go, Control). Fields
+// with a cli tag must be the same on all servers; the tag names the setting (same file, CriticalControlArgs).
 type ClusterConfig struct {
-	ClusterIPRange   string
-	ServiceIPRange   string
-	ClusterDNS       string
-	ClusterDomain    string
+	ClusterIPRange   string `cli:"cluster-cidr"`
+	ServiceIPRange   string `cli:"service-cidr"`
+	ClusterDNS       string `cli:"cluster-dns"`
+	ClusterDomain    string `cli:"cluster-domain"`
 	HTTPSPort        int
 	DisableKubeProxy bool
+	Critical
+}
+
+// Critical are further settings of that kind; most of them have no other effect in the stand-in.
+type Critical struct {
+	DisableCCM            bool   `cli:"disable-cloud-controller"`
+	DisableHelmController bool   `cli:"disable-helm-controller"`
+	DisableNPC            bool   `cli:"disable-network-policy"`
+	DisableServiceLB      bool   `cli:"disable-service-lb"`
+	EmbeddedRegistry      bool   `cli:"embedded-registry"`
+	EncryptSecrets        bool   `cli:"secrets-encryption"`
+	FlannelBackend        string `cli:"flannel-backend"`
+	FlannelExternalIP     bool   `cli:"flannel-external-ip"`
+	FlannelIPv6Masq       bool   `cli:"flannel-ipv6-masq"`
+	EgressSelectorMode    string `cli:"egress-selector-mode"`
+	SupervisorMetrics     bool   `cli:"supervisor-metrics"`
 }
 
 // Agent is one node.

@@ -37,7 +37,14 @@ var runtimes = []struct{ handler, executable string }{
 // startContainerd writes the configuration, runs containerd until it serves, and imports the images folder.
 func (a *Agent) startContainerd(ctx context.Context) error {
 	config := filepath.Join(a.dir, "etc", "containerd", "config.toml")
-	if err := pki.Write(config, []byte(a.containerdConfig()), 0o600); err != nil {
+	known, err := readRegistries(a.Values.Get("private-registry"))
+	if err != nil {
+		return err
+	}
+	if err := pki.Write(config, []byte(a.containerdConfig()+known.auths()), 0o600); err != nil {
+		return err
+	}
+	if err := known.writeHosts(a.certsFolder(), a.Values.Bool("disable-default-registry-endpoint")); err != nil {
 		return err
 	}
 	crictl := fmt.Sprintf("runtime-endpoint: unix://%s\n", Socket)
@@ -56,7 +63,7 @@ func (a *Agent) startContainerd(ctx context.Context) error {
 	}
 	defer log.Close()
 	logrus.Infof("Running containerd -c %s", config)
-	if err := a.Children.Start("containerd", []string{"-c", config}, log, "NOTIFY_SOCKET="); err != nil {
+	if err := a.Children.Start("containerd", []string{"-c", config}, log, containerdEnvironment(os.Environ())...); err != nil {
 		return err
 	}
 	client, err := dial(ctx)
@@ -66,6 +73,20 @@ func (a *Agent) startContainerd(ctx context.Context) error {
 	defer client.Close()
 	logrus.Info("containerd is now running")
 	return a.preload(namespaces.WithNamespace(ctx, "k8s.io"), client)
+}
+
+func (a *Agent) certsFolder() string { return filepath.Join(a.dir, "etc", "containerd", "certs.d") }
+
+// containerdEnvironment is what containerd gets besides the service's environment: variables named for it, without that
+// prefix (k3s-io/k3s pkg/agent/containerd/containerd.go, Run).
+func containerdEnvironment(all []string) []string {
+	own := []string{"NOTIFY_SOCKET="}
+	for _, pair := range all {
+		if setting, found := strings.CutPrefix(pair, "CONTAINERD_"); found {
+			own = append(own, setting)
+		}
+	}
+	return own
 }
 
 func dial(ctx context.Context) (*containerd.Client, error) {
@@ -136,7 +157,7 @@ state = %q
   SystemdCgroup = false
   BinaryName = %q
 `, filepath.Join(a.dir, "containerd"), filepath.Dir(Socket), Socket, filepath.Join(a.dir, "containerd"), a.Values.Get("snapshotter"),
-		a.Values.Get("pause-image"), filepath.Join(a.dir, "etc", "containerd", "certs.d"), a.Bin, filepath.Dir(a.cniConfig()),
+		a.Values.Get("pause-image"), a.certsFolder(), a.Bin, filepath.Dir(a.cniConfig()),
 		filepath.Join(a.Bin, "runc"))
 	for _, runtime := range runtimes {
 		for _, folder := range []string{"/usr/local/nvidia/toolkit", "/usr/bin"} {

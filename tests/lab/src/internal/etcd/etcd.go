@@ -19,7 +19,10 @@ import (
 	"strings"
 	"time"
 
+	kine "github.com/k3s-io/kine/pkg/endpoint"
+	tlsconfig "github.com/k3s-io/kine/pkg/tls"
 	"github.com/sirupsen/logrus"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -126,6 +129,13 @@ func (l *Local) Storage() map[string]string {
 	}
 }
 
+// Access is how this server's own clients reach its member.
+func (l *Local) Access() kine.ETCDConfig {
+	return kine.ETCDConfig{Endpoints: []string{LocalURL}, LeaderElect: true, TLSConfig: tlsconfig.Config{
+		CAFile: l.file("server-ca.crt"), CertFile: l.file("client.crt"), KeyFile: l.file("client.key"),
+	}}
+}
+
 // Client connects to members with this server's certificate.
 func (l *Local) Client(urls ...string) (*clientv3.Client, error) {
 	certificate, err := tls.LoadX509KeyPair(l.file("client.crt"), l.file("client.key"))
@@ -168,51 +178,76 @@ func members(ctx context.Context, client *clientv3.Client) ([]Member, error) {
 	return result, nil
 }
 
-// Join adds this member to a cluster as a learner and returns the list for its first start. A member with the same address,
-// left by an interrupted join or an earlier life of this host, is removed first (same file, join).
-func (l *Local) Join(ctx context.Context, known []Member, name string) ([]string, error) {
-	var urls []string
-	for _, m := range known {
-		if !m.IsLearner {
-			urls = append(urls, m.ClientURLs...)
+// Join adds this member to a cluster as a learner and returns the list for its first start; ask tells the members. It waits
+// while another one is joining, and refuses a node's name that another member has: its node must be deleted first
+// (k3s-io/k3s pkg/etcd/etcd.go, join).
+func (l *Local) Join(ctx context.Context, ask func() ([]Member, error), name, host string) ([]string, error) {
+	for {
+		known, err := ask()
+		if err != nil {
+			logrus.Infof("Waiting to retrieve etcd cluster member list: %v", err)
+		} else {
+			cluster, err := l.joinOnce(ctx, known, name, host)
+			if !errors.Is(err, rpctypes.ErrTooManyLearners) && !errors.Is(err, rpctypes.ErrUnhealthy) {
+				return cluster, err
+			}
+			logrus.Infof("Waiting for other members to finish joining etcd cluster: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
 		}
 	}
-	if len(urls) == 0 {
-		return nil, errors.New("the server to join has no etcd members")
+}
+
+func (l *Local) joinOnce(ctx context.Context, known []Member, name, host string) ([]string, error) {
+	var urls, cluster []string
+	add := true
+	for _, m := range known {
+		for _, peer := range m.PeerURLs {
+			// A member that was added and never started has no name; the address tells that it is this one.
+			if m.Name == "" && peer == l.PeerURL() {
+				m.Name = name
+			}
+			if m.Name == name && peer == l.PeerURL() {
+				add = false
+			}
+			cluster = append(cluster, m.Name+"="+peer)
+		}
+		if !m.IsLearner && m.Name != name {
+			urls = append(urls, m.ClientURLs...)
+		}
+		if m.Name != name && nodeOf(m.Name) == host {
+			if err := os.Remove(filepath.Join(l.DataDir(), "name")); err != nil {
+				logrus.Errorf("Failed to remove etcd name file: %v", err)
+			}
+			return nil, errors.New("duplicate node name found, please use a unique name for this node")
+		}
+	}
+	if !add {
+		return cluster, nil
 	}
 	client, err := l.Client(urls...)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	now, err := members(ctx, client)
-	if err != nil {
-		return nil, fmt.Errorf("failed to list etcd members: %w", err)
-	}
-	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	logrus.Infof("Adding member %s=%s to etcd cluster %v", name, l.PeerURL(), cluster)
+	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	for _, m := range now {
-		if slices.Contains(m.PeerURLs, l.PeerURL()) {
-			logrus.Infof("Removing the etcd member %s that had this host's address", m.Name)
-			if _, err := client.MemberRemove(limited, m.ID); err != nil {
-				return nil, err
-			}
-		}
+	if _, err := client.MemberAddAsLearner(limited, []string{l.PeerURL()}); err != nil {
+		return nil, err
 	}
-	logrus.Infof("Adding member %s=%s to etcd cluster", name, l.PeerURL())
-	added, err := client.MemberAddAsLearner(limited, []string{l.PeerURL()})
-	if err != nil {
-		return nil, fmt.Errorf("failed to add etcd learner: %w", err)
+	return append(cluster, name+"="+l.PeerURL()), nil
+}
+
+// nodeOf is the node that a member's name was made from.
+func nodeOf(name string) string {
+	if at := strings.LastIndex(name, "-"); at > 0 {
+		return name[:at]
 	}
-	cluster := []string{name + "=" + l.PeerURL()}
-	for _, m := range added.Members {
-		if m.ID != added.Member.ID {
-			for _, url := range m.PeerURLs {
-				cluster = append(cluster, m.Name+"="+url)
-			}
-		}
-	}
-	return cluster, nil
+	return name
 }
 
 // WaitVoting waits until this member votes; the servers that do already promote it when it has caught up.
@@ -242,39 +277,95 @@ func (l *Local) WaitVoting(ctx context.Context) error {
 	}
 }
 
-// PromoteLearners makes voters of the learners that have caught up, again and again (same file, manageLearners).
-func (l *Local) PromoteLearners(ctx context.Context) {
-	client, err := l.Client(LocalURL)
-	if err != nil {
-		logrus.Errorf("etcd: %v", err)
-		return
+// Led lists the members when the member that the client talks to leads them; false when another one does or none.
+func Led(ctx context.Context, client *clientv3.Client) ([]Member, bool) {
+	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	status, err := client.Status(limited, LocalURL)
+	if err != nil || status.Header.MemberId != status.Leader {
+		return nil, false
 	}
-	defer client.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(2 * time.Second):
-		}
-		now, err := members(ctx, client)
-		if err != nil {
+	all, err := members(ctx, client)
+	return all, err == nil
+}
+
+// Healthy asks a member how it is.
+func (m Member) Healthy(ctx context.Context, client *clientv3.Client) error {
+	_, err := m.status(ctx, client)
+	return err
+}
+
+func (m Member) status(ctx context.Context, client *clientv3.Client) (*clientv3.StatusResponse, error) {
+	if len(m.ClientURLs) == 0 {
+		return nil, errors.New("etcd member was not started yet")
+	}
+	limited, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	status, err := client.Status(limited, m.ClientURLs[0])
+	if err != nil {
+		return nil, fmt.Errorf("failed to check etcd member status: %w", err)
+	}
+	if len(status.Errors) > 0 {
+		return nil, errors.New("etcd member has status errors: " + strings.Join(status.Errors, ","))
+	}
+	return status, nil
+}
+
+// Learners follows members on their way to voting.
+type Learners struct {
+	client  *clientv3.Client
+	patient time.Duration
+	seen    map[uint64]progress
+}
+
+type progress struct {
+	applied uint64
+	at      time.Time
+}
+
+// NewLearners follows learners that must make progress within a time.
+func NewLearners(client *clientv3.Client, patient time.Duration) *Learners {
+	return &Learners{client: client, patient: patient, seen: map[uint64]progress{}}
+}
+
+// Manage makes voters of the learners that have caught up and removes those that stall (k3s-io/k3s pkg/etcd/etcd.go,
+// trackLearnerProgress).
+func (l *Learners) Manage(ctx context.Context, members []Member) {
+	for i, m := range members {
+		if !m.IsLearner {
+			delete(l.seen, m.ID)
 			continue
 		}
-		for _, m := range now {
-			if !m.IsLearner || m.Name == "" {
-				continue
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := l.client.MemberPromote(limited, m.ID)
+		cancel()
+		if err == nil {
+			logrus.Infof("Promoted learner %s", m.Name)
+			members[i].IsLearner = false
+			continue
+		}
+		now, known := l.seen[m.ID]
+		status, err := m.status(ctx, l.client)
+		if !known || (err == nil && status.RaftAppliedIndex > now.applied) {
+			now.at = time.Now()
+			if err == nil {
+				now.applied = status.RaftAppliedIndex
 			}
+		}
+		l.seen[m.ID] = now
+		if time.Since(now.at) > l.patient {
 			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-			if _, err := client.MemberPromote(limited, m.ID); err == nil {
-				logrus.Infof("Promoted etcd member %s to a voter", m.Name)
+			if _, err := l.client.MemberRemove(limited, m.ID); err == nil {
+				logrus.Warnf("Removed learner %s from etcd cluster", m.Name)
 			}
 			cancel()
 		}
 	}
 }
 
-// Remove takes a member out of the cluster; one that is not there is no error.
-func (l *Local) Remove(ctx context.Context, name string) error {
+// Remove takes the member with that name and address out of the cluster; one that is not there is no error (same file,
+// RemovePeer).
+func (l *Local) Remove(ctx context.Context, name, address string) error {
 	client, err := l.Client(LocalURL)
 	if err != nil {
 		return err
@@ -285,10 +376,13 @@ func (l *Local) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	for _, m := range now {
-		if m.Name == name {
-			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
-			defer cancel()
-			_, err := client.MemberRemove(limited, m.ID)
+		if m.Name != name || !slices.Contains(m.PeerURLs, "https://"+address+":2380") {
+			continue
+		}
+		logrus.Infof("Removing name=%s id=%d address=%s from etcd", name, m.ID, address)
+		limited, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if _, err := client.MemberRemove(limited, m.ID); err != nil && !errors.Is(err, rpctypes.ErrMemberNotFound) {
 			return err
 		}
 	}

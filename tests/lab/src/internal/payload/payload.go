@@ -20,7 +20,7 @@ import (
 )
 
 // Links are the names under which the executable itself appears beside the payload (k3s-io/k3s scripts/build).
-var Links = []string{"k3s", "kubectl", "crictl", "ctr", "containerd", "k3s-agent", "k3s-server", "k3s-token", "k3s-etcd-snapshot"}
+var Links = []string{"k3s", "kubectl", "crictl", "ctr", "containerd", "k3s-agent", "k3s-server", "k3s-token", "k3s-etcd-snapshot", "k3s-secrets-encrypt"}
 
 // Unpack puts the payload into <data>/data/<hash>/bin, points <data>/data/current there and returns the bin folder.
 // A half-unpacked folder of a killed run is replaced.

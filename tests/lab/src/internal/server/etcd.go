@@ -12,34 +12,47 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
+	kineclient "github.com/k3s-io/kine/pkg/client"
+	kine "github.com/k3s-io/kine/pkg/endpoint"
 	"github.com/sirupsen/logrus"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"homelab.test/lab/internal/agent"
 	"homelab.test/lab/internal/etcd"
 	"homelab.test/lab/internal/node"
-	"homelab.test/lab/internal/pki"
 	"homelab.test/lab/internal/token"
 )
 
-// shared are the files that every server of a cluster has the same (k3s-io/k3s pkg/daemons/config/types.go,
-// ControlRuntimeBootstrap); a joining server gets them from /v1-k3s/server-bootstrap.
-var shared = []string{
-	"tls/client-ca.crt", "tls/client-ca.key", "tls/server-ca.crt", "tls/server-ca.key", "tls/request-header-ca.crt", "tls/request-header-ca.key",
-	"tls/service.key", "tls/etcd/server-ca.crt", "tls/etcd/server-ca.key", "tls/etcd/peer-ca.crt", "tls/etcd/peer-ca.key",
-}
+// Annotations of a node: its etcd member (k3s-io/k3s pkg/etcd/etcd.go, NodeNameAnnotation and NodeAddressAnnotation), the wish
+// to take the member out of the cluster, and that it was done (pkg/etcd/member_controller.go).
+const (
+	memberAnnotation        = "etcd.k3s.cattle.io/node-name"
+	memberAddressAnnotation = "etcd.k3s.cattle.io/node-address"
+	removalAnnotation       = "etcd.k3s.cattle.io/remove"
+	removedAnnotation       = "etcd.k3s.cattle.io/removed-node-name"
+)
 
 // members is the answer of /db/info (k3s-io/k3s pkg/etcd/etcd.go, Members).
 type members struct {
 	Members []etcd.Member `json:"members"`
 }
 
-// memberAnnotation names a node's etcd member (k3s-io/k3s pkg/etcd/etcd.go, NodeNameAnnotation).
-const memberAnnotation = "etcd.k3s.cattle.io/node-name"
+const (
+	manageInterval = 2 * time.Second
+	// conditionInterval is how often members are asked how they are (k3s-io/k3s pkg/etcd/etcd.go, manageTickerTime).
+	conditionInterval = 15 * time.Second
+	// stallTime is how long a learner may make no progress before it is removed (same file, learnerMaxStallTime).
+	stallTime = 5 * time.Minute
+)
 
 // member is embedded etcd as datastore.
 type member struct {
@@ -48,6 +61,8 @@ type member struct {
 }
 
 func (m member) arguments() map[string]string { return m.Storage() }
+
+func (m member) access() kine.ETCDConfig { return m.Access() }
 
 func (m member) elects() bool { return true }
 
@@ -64,13 +79,8 @@ func (s *Server) joinServer(text string) error {
 	if s.Values.Bool("cluster-reset") || s.Values.Get("cluster-reset-restore-path") != "" {
 		return errors.New("cluster-reset is not part of this stand-in")
 	}
-	if s.usesEtcd() {
-		if _, err := os.Stat(filepath.Join(s.dir, "db", "state.db")); err == nil {
-			return errors.New("this stand-in does not turn an SQLite datastore into etcd as K3s does")
-		}
-	}
 	url := s.Values.Get("server")
-	if url == "" || s.local().Exists() || !s.usesEtcd() {
+	if url == "" || s.local().Exists() {
 		return nil
 	}
 	if text == "" {
@@ -82,76 +92,82 @@ func (s *Server) joinServer(text string) error {
 	}
 	access, err := token.Connect(strings.TrimRight(url, "/"), parsed, "server", nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("failed to validate token: %w", err)
 	}
 	if err := s.sameSettings(access); err != nil {
-		return err
+		return fmt.Errorf("failed to validate server configuration: %w", err)
 	}
 	data, err := access.Get("/v1-k3s/server-bootstrap", nil)
 	if err != nil {
 		return err
 	}
-	var files map[string][]byte
-	if err := json.Unmarshal(data, &files); err != nil {
+	if err := s.reconcile(data); err != nil {
 		return err
 	}
-	for _, name := range shared {
-		content, ok := files[name]
-		if !ok {
-			return fmt.Errorf("the server to join did not send %s", name)
-		}
-		if err := pki.Write(filepath.Join(s.dir, name), content, 0o600); err != nil {
-			return err
-		}
-	}
-	if data, err = access.Get("/db/info", nil); err != nil {
-		return err
-	}
-	var answer members
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return err
-	}
-	s.others = answer.Members
+	s.joining = access
 	return nil
 }
 
-// sameSettings refuses a server whose settings differ where they must not (k3s-io/k3s pkg/cluster/bootstrap.go).
+// clusterMembers asks the server to join for its etcd members.
+func (s *Server) clusterMembers() ([]etcd.Member, error) {
+	data, err := s.joining.Get("/db/info", nil)
+	if err != nil {
+		return nil, fmt.Errorf("failed to get MemberList from server: %w", err)
+	}
+	var answer members
+	err = json.Unmarshal(data, &answer)
+	return answer.Members, err
+}
+
+// sameSettings refuses a server whose settings differ where they must not (k3s-io/k3s pkg/cluster/bootstrap.go, compareConfig).
 func (s *Server) sameSettings(access *token.Access) error {
 	data, err := access.Get("/v1-k3s/config", nil)
 	if err != nil {
-		return err
+		logrus.Warnf("Skipping cluster configuration validation: %v", err)
+		return nil
 	}
-	theirs := s.clusterConfig()
+	var theirs agent.ClusterConfig
 	if err := json.Unmarshal(data, &theirs); err != nil {
 		return err
 	}
-	ours := s.clusterConfig()
-	theirs.HTTPSPort = ours.HTTPSPort
-	if theirs != ours {
-		return fmt.Errorf("critical configuration value mismatch between servers: %+v here, %+v there", ours, theirs)
+	different := differing(reflect.ValueOf(s.clusterConfig()), reflect.ValueOf(theirs))
+	for _, setting := range different {
+		logrus.Warnf("critical configuration mismatched: %s", setting)
+	}
+	if len(different) > 0 {
+		return errors.New("critical configuration value mismatch between servers")
 	}
 	return nil
 }
 
-// startDatastore starts etcd or kine. Of a joining server it returns when its member votes.
-func (s *Server) startDatastore(ctx context.Context) (datastore, error) {
-	if !s.usesEtcd() {
-		return s.startSQL(ctx)
+// differing are the settings, by their name on the command line, in which two configurations differ though they must not.
+func differing(ours, theirs reflect.Value) []string {
+	var names []string
+	for i := range ours.NumField() {
+		field := ours.Type().Field(i)
+		if field.Anonymous {
+			names = append(names, differing(ours.Field(i), theirs.Field(i))...)
+		} else if name := field.Tag.Get("cli"); name != "" && ours.Field(i).Interface() != theirs.Field(i).Interface() {
+			names = append(names, name)
+		}
 	}
+	return names
+}
+
+// startEtcd starts this server's member and returns when it votes: of a new cluster, with what an SQLite datastore holds, or
+// of the cluster to join.
+func (s *Server) startEtcd(ctx context.Context) (datastore, error) {
 	local := s.local()
-	if err := local.Certificates(s.id.Name); err != nil {
-		return nil, err
-	}
-	exists := local.Exists()
+	founds := !local.Exists() && s.joining == nil
 	name, err := local.Name(s.id.Name)
 	if err != nil {
 		return nil, err
 	}
 	state, cluster := "new", []string{name + "=" + local.PeerURL()}
-	if !exists && len(s.others) > 0 {
+	if s.joining != nil {
 		state = "existing"
-		if cluster, err = local.Join(ctx, s.others, name); err != nil {
-			return nil, err
+		if cluster, err = local.Join(ctx, s.clusterMembers, name, s.id.Name); err != nil {
+			return nil, fmt.Errorf("etcd cluster join failed: %w", err)
 		}
 	}
 	args := node.Args(local.Arguments(name, state, cluster), s.Values.List("etcd-arg"))
@@ -169,9 +185,55 @@ func (s *Server) startDatastore(ctx context.Context) (datastore, error) {
 	case err := <-s.Children.Failed():
 		return nil, err
 	}
-	logrus.Info("ETCD server is now running")
-	go local.PromoteLearners(ctx)
-	return member{local, name}, nil
+	logrus.Info("etcd data store connection OK")
+	if founds {
+		if err := s.migrate(ctx, local); err != nil {
+			return nil, fmt.Errorf("failed to migrate content from sqlite to etcd: %w", err)
+		}
+	}
+	own := member{local, name}
+	go s.manageMembers(ctx, own)
+	return own, nil
+}
+
+// migrate moves the objects of an SQLite datastore to etcd and renames its file. As in K3s it is done at the first start of
+// the member only: one that was killed meanwhile starts with what it has got (k3s-io/k3s pkg/etcd/etcd.go, migrateFromSQLite).
+func (s *Server) migrate(ctx context.Context, local *etcd.Local) error {
+	file := filepath.Join(s.dir, "db", "state.db")
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	logrus.Info("Migrating content from sqlite to etcd")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	config, err := s.listenKine(ctx, "sqlite://")
+	if err != nil {
+		return err
+	}
+	source, err := kineclient.New(config)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := local.Client(etcd.LocalURL)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	values, err := source.List(ctx, "/registry/", 0)
+	if err != nil {
+		return err
+	}
+	for _, value := range values {
+		logrus.Debugf("Migrating etcd key %s", value.Key)
+		if _, err := target.Put(ctx, string(value.Key), string(value.Data)); err != nil {
+			return err
+		}
+	}
+	logrus.Infof("Migrated %d keys from sqlite to etcd", len(values))
+	return os.Rename(file, file+".migrated")
 }
 
 func (s *Server) serveBootstrap(w http.ResponseWriter, _ *http.Request) {
@@ -179,14 +241,10 @@ func (s *Server) serveBootstrap(w http.ResponseWriter, _ *http.Request) {
 		fail(w, http.StatusBadRequest, "etcd disabled")
 		return
 	}
-	files := map[string][]byte{}
-	for _, name := range shared {
-		content, err := os.ReadFile(filepath.Join(s.dir, name))
-		if err != nil {
-			fail(w, http.StatusInternalServerError, err.Error())
-			return
-		}
-		files[name] = content
+	files, err := s.readShared()
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(files)
@@ -206,50 +264,118 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(members{list})
 }
 
-// nodeGone removes the etcd member of a deleted node (k3s-io/k3s pkg/etcd/member_controller.go).
-func (s *Server) nodeGone(ctx context.Context, gone *core.Node) {
-	name := gone.Annotations[memberAnnotation]
-	own, isMember := s.store.(member)
-	if name == "" || !isMember || own.name == name {
-		return
+// removeMember takes the etcd member of a deleted node out of the cluster; false when that is left to another server, because
+// the member is this server's own and there are others (k3s-io/k3s pkg/etcd/member_controller.go, onRemove).
+func (s *Server) removeMember(ctx context.Context, own member, n *core.Node) (bool, error) {
+	name, address := n.Annotations[memberAnnotation], n.Annotations[memberAddressAnnotation]
+	if name == own.name {
+		members, err := own.Members(ctx)
+		return err == nil && len(members) == 1, err
 	}
-	logrus.Infof("Removing etcd member %s of the deleted node %s", name, gone.Name)
-	if err := own.Remove(ctx, name); err != nil {
-		logrus.Errorf("etcd member %s: %v", name, err)
+	if name == "" || n.Annotations[removedAnnotation] == name {
+		return true, nil
 	}
+	logrus.Infof("Removing etcd member %s from cluster", n.Name)
+	return true, own.Remove(ctx, name, address)
 }
 
-// markVoter tells on the node object which member it is and that it votes (k3s-io/k3s pkg/etcd/etcd.go, setEtcdStatusCondition).
-func (s *Server) markVoter(ctx context.Context, n *core.Node) error {
-	own, isMember := s.store.(member)
-	if !isMember {
+// removeOnRequest does the same for a node that asks for it by its annotation, and notes that it is done (same file, sync).
+func (s *Server) removeOnRequest(ctx context.Context, own member, n *core.Node) error {
+	name := n.Annotations[memberAnnotation]
+	if !strings.EqualFold(n.Annotations[removalAnnotation], "true") || n.Annotations[removedAnnotation] != "" || name == "" || name == own.name {
 		return nil
 	}
-	nodes := s.client.CoreV1().Nodes()
-	if n.Annotations[memberAnnotation] != own.name {
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-			memberAnnotation: own.name, "etcd.k3s.cattle.io/node-address": own.IP,
-		}}})
-		if err != nil {
-			return err
-		}
-		if _, err := nodes.Patch(ctx, n.Name, types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
-			return err
-		}
+	if err := own.Remove(ctx, name, n.Annotations[memberAddressAnnotation]); err != nil {
+		return err
 	}
-	for _, condition := range n.Status.Conditions {
-		if condition.Type == "EtcdIsVoter" && condition.Status == core.ConditionTrue {
-			return nil
-		}
-	}
-	now := meta.NewTime(time.Now().UTC().Truncate(time.Second))
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []core.NodeCondition{{
-		Type: "EtcdIsVoter", Status: core.ConditionTrue, Reason: "MemberNotLearner", Message: "Node is a voting member of the etcd cluster",
-		LastHeartbeatTime: now, LastTransitionTime: now,
-	}}}})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+		removedAnnotation: name, memberAnnotation: nil, memberAddressAnnotation: nil,
+	}}})
 	if err != nil {
 		return err
 	}
-	_, err = nodes.Patch(ctx, n.Name, types.StrategicMergePatchType, patch, meta.PatchOptions{}, "status")
+	_, err = s.client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, meta.PatchOptions{})
 	return err
+}
+
+// manageMembers runs on every server and acts on the one whose member leads: it makes voters of learners, drops those that
+// stall, and tells on the nodes how their members are (k3s-io/k3s pkg/etcd/etcd.go, manageLearners).
+func (s *Server) manageMembers(ctx context.Context, own member) {
+	client, err := own.Client(etcd.LocalURL)
+	if err != nil {
+		logrus.Errorf("etcd: %v", err)
+		return
+	}
+	defer client.Close()
+	learners := etcd.NewLearners(client, stallTime)
+	told := time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(manageInterval):
+		}
+		members, leads := etcd.Led(ctx, client)
+		if !leads {
+			continue
+		}
+		learners.Manage(ctx, members)
+		if lister := s.nodes.Load(); lister != nil {
+			nodes, err := (*lister).List(labels.SelectorFromSet(labels.Set{etcdLabel: "true"}))
+			if err == nil && (time.Since(told) >= conditionInterval || slices.ContainsFunc(nodes, func(n *core.Node) bool { return !votes(n) })) {
+				err = s.tellMembers(ctx, client, members, nodes)
+				told = time.Now()
+			}
+			if err != nil {
+				logrus.Debugf("conditions of etcd members: %v", err)
+			}
+		}
+	}
+}
+
+const voterCondition = core.NodeConditionType("EtcdIsVoter")
+
+func condition(n *core.Node) core.NodeCondition {
+	for _, one := range n.Status.Conditions {
+		if one.Type == voterCondition {
+			return one
+		}
+	}
+	return core.NodeCondition{Type: voterCondition}
+}
+
+func votes(n *core.Node) bool { return condition(n).Status == core.ConditionTrue }
+
+// tellMembers sets the condition EtcdIsVoter of nodes (k3s-io/k3s pkg/etcd/etcd.go, setEtcdStatusCondition).
+func (s *Server) tellMembers(ctx context.Context, client *clientv3.Client, members []etcd.Member, nodes []*core.Node) error {
+	var problems []error
+	for _, n := range nodes {
+		if n.DeletionTimestamp != nil {
+			continue
+		}
+		status, reason, message := core.ConditionFalse, "NotAMember", "Node is not a member of the etcd cluster"
+		at := slices.IndexFunc(members, func(m etcd.Member) bool { return m.Name == n.Annotations[memberAnnotation] })
+		if at >= 0 {
+			if err := members[at].Healthy(ctx, client); err != nil {
+				reason, message = "Unhealthy", err.Error()
+			} else if members[at].IsLearner {
+				reason, message = "MemberIsLearner", "Node has not been promoted to voting member of the etcd cluster"
+			} else {
+				status, reason, message = core.ConditionTrue, "MemberNotLearner", "Node is a voting member of the etcd cluster"
+			}
+		}
+		have := condition(n)
+		if have.Status == status && have.Reason == reason && have.Message == message {
+			continue
+		}
+		now := meta.NewTime(time.Now().UTC().Truncate(time.Second))
+		patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []core.NodeCondition{{
+			Type: voterCondition, Status: status, Reason: reason, Message: message, LastHeartbeatTime: now, LastTransitionTime: now,
+		}}}})
+		if err == nil {
+			_, err = s.client.CoreV1().Nodes().Patch(ctx, n.Name, types.StrategicMergePatchType, patch, meta.PatchOptions{}, "status")
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
 }

@@ -13,6 +13,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -74,6 +76,15 @@ func verifyHash(hash, password string) error {
 	return nil
 }
 
+const (
+	controlPlaneLabel = "node-role.kubernetes.io/control-plane"
+	etcdLabel         = "node-role.kubernetes.io/etcd"
+	// A node with these finalizers is gone only after a server has cleaned up behind it; the names are those of K3s's handlers
+	// (k3s-io/k3s pkg/node/controller.go, pkg/etcd/member_controller.go) behind the prefix of its controller library.
+	nodeFinalizer   = "wrangler.cattle.io/node"
+	memberFinalizer = "wrangler.cattle.io/managed-etcd-controller"
+)
+
 func passwordSecret(name string) string { return name + ".node-password.k3s" }
 
 // ensureNodePassword checks a node's password against its Secret, made when absent (k3s-io/k3s pkg/nodepassword/nodepassword.go).
@@ -123,8 +134,8 @@ func (s *Server) bootstrapUser(ctx context.Context, bearer string) *user {
 	return &user{"system:bootstrap:" + id, strings.Split(string(secret.Data["auth-extra-groups"]), ",")}
 }
 
-// followNodes labels this server's own node, keeps the names of all nodes in cluster DNS, and forgets the password of a
-// deleted node (k3s-io/k3s pkg/server/server.go, setNodeLabelsAndAnnotations; pkg/node/controller.go).
+// followNodes labels this server's own node, keeps the names of all nodes in cluster DNS, and cleans up behind nodes that are
+// deleted (k3s-io/k3s pkg/server/server.go, setNodeLabelsAndAnnotations; pkg/node/controller.go).
 func (s *Server) followNodes(ctx context.Context, dns bool) {
 	factory := informers.NewSharedInformerFactory(s.client, 0)
 	lister := factory.Core().V1().Nodes().Lister()
@@ -136,20 +147,7 @@ func (s *Server) followNodes(ctx context.Context, dns bool) {
 		}
 	}
 	_, err := factory.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { nudge() }, UpdateFunc: func(any, any) { nudge() },
-		DeleteFunc: func(object any) {
-			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-				object = tombstone.Obj
-			}
-			if gone, ok := object.(*core.Node); ok {
-				err := s.client.CoreV1().Secrets(meta.NamespaceSystem).Delete(ctx, passwordSecret(gone.Name), meta.DeleteOptions{})
-				if err != nil && !apierrors.IsNotFound(err) {
-					logrus.Errorf("node password of %s: %v", gone.Name, err)
-				}
-				s.nodeGone(ctx, gone)
-			}
-			nudge()
-		},
+		AddFunc: func(any) { nudge() }, UpdateFunc: func(any, any) { nudge() }, DeleteFunc: func(any) { nudge() },
 	})
 	if err != nil {
 		logrus.Errorf("nodes: %v", err)
@@ -157,6 +155,7 @@ func (s *Server) followNodes(ctx context.Context, dns bool) {
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
+	s.nodes.Store(&lister)
 	hosts := "unknown"
 	for {
 		select {
@@ -167,6 +166,12 @@ func (s *Server) followNodes(ctx context.Context, dns bool) {
 		nodes, err := lister.List(labels.Everything())
 		if err == nil {
 			err = s.labelOwn(ctx, nodes)
+		}
+		for _, n := range nodes {
+			if failed := s.attend(ctx, n); failed != nil {
+				logrus.Debugf("node %s: %v", n.Name, failed)
+				time.AfterFunc(time.Second, nudge)
+			}
 		}
 		if now := nodeHosts(nodes); err == nil && dns && now != hosts {
 			if err = s.publishHosts(ctx, now); err == nil {
@@ -181,26 +186,31 @@ func (s *Server) followNodes(ctx context.Context, dns bool) {
 }
 
 func (s *Server) labelOwn(ctx context.Context, nodes []*core.Node) error {
-	wanted := map[string]string{"node-role.kubernetes.io/control-plane": "true"}
-	if s.usesEtcd() {
-		wanted["node-role.kubernetes.io/etcd"] = "true"
+	wanted, notes := map[string]string{controlPlaneLabel: "true"}, map[string]string{}
+	if own, isMember := s.store.(member); isMember {
+		wanted[etcdLabel] = "true"
+		notes[memberAnnotation], notes[memberAddressAnnotation] = own.name, own.IP
+	}
+	if hash, err := os.ReadFile(filepath.Join(s.dir, encryptionState)); err == nil && s.Values.Bool("secrets-encryption") {
+		notes[encryptionAnnotation] = string(hash)
 	}
 	for _, n := range nodes {
 		if n.Name != s.id.Name {
 			continue
 		}
-		if err := s.markVoter(ctx, n); err != nil {
-			return err
-		}
-		for name, value := range wanted {
-			if n.Labels[name] == value {
-				delete(wanted, name)
+		missing := func(wanted, have map[string]string) {
+			for name, value := range wanted {
+				if have[name] == value {
+					delete(wanted, name)
+				}
 			}
 		}
-		if len(wanted) == 0 {
+		missing(wanted, n.Labels)
+		missing(notes, n.Annotations)
+		if len(wanted)+len(notes) == 0 || n.DeletionTimestamp != nil {
 			return nil
 		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": wanted}})
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": wanted, "annotations": notes}})
 		if err != nil {
 			return err
 		}
@@ -208,6 +218,62 @@ func (s *Server) labelOwn(ctx context.Context, nodes []*core.Node) error {
 		return err
 	}
 	return nil
+}
+
+// attend gives a node the finalizers and, when it is deleted, cleans up behind it and takes them off. Every server does so
+// for all nodes; it is the same for all, and a change by another one in between is told by the object's version.
+func (s *Server) attend(ctx context.Context, n *core.Node) error {
+	own, isMember := s.store.(member)
+	var kept []string
+	for _, name := range n.Finalizers {
+		if name != nodeFinalizer && name != memberFinalizer {
+			kept = append(kept, name)
+		}
+	}
+	if n.DeletionTimestamp == nil {
+		if isMember {
+			if err := s.removeOnRequest(ctx, own, n); err != nil {
+				return err
+			}
+		}
+		kept = append(kept, nodeFinalizer)
+		if isMember {
+			kept = append(kept, memberFinalizer)
+		}
+		if len(kept) == len(n.Finalizers) {
+			return nil
+		}
+		return s.setFinalizers(ctx, n, kept)
+	}
+	if len(kept) == len(n.Finalizers) {
+		return nil
+	}
+	if isMember && n.Labels[etcdLabel] != "" {
+		done, err := s.removeMember(ctx, own, n)
+		if err != nil || !done {
+			return err
+		}
+	}
+	err := s.client.CoreV1().Secrets(meta.NamespaceSystem).Delete(ctx, passwordSecret(n.Name), meta.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return s.setFinalizers(ctx, n, kept)
+}
+
+func (s *Server) setFinalizers(ctx context.Context, n *core.Node, names []string) error {
+	if names == nil {
+		names = []string{}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": names, "resourceVersion": n.ResourceVersion}})
+	if err != nil {
+		return err
+	}
+	_, err = s.client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, meta.PatchOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // nodeHosts are lines for /etc/hosts in cluster DNS, one address and name each.

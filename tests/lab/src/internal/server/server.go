@@ -18,18 +18,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	kine "github.com/k3s-io/kine/pkg/endpoint"
 	"github.com/sirupsen/logrus"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
 
 	"homelab.test/lab/internal/agent"
 	"homelab.test/lab/internal/cliargs"
 	"homelab.test/lab/internal/deploy"
-	"homelab.test/lab/internal/etcd"
 	"homelab.test/lab/internal/node"
 	"homelab.test/lab/internal/pki"
 	"homelab.test/lab/internal/proc"
 	"homelab.test/lab/internal/servicelb"
+	"homelab.test/lab/internal/token"
 )
 
 // apiAddress is where the API server listens: on the supervisor's own port, because the port of the kubernetes Service's
@@ -53,10 +55,11 @@ type Server struct {
 
 	clientCA, serverCA, headerCA *pki.Pair
 	passwords                    *passwords
-	others                       []etcd.Member // members of the cluster that this server joins
+	joining                      *token.Access // server of the cluster that this one joins; nil for a member and for a founder
 	store                        datastore
 	rest                         *rest.Config
 	client                       kubernetes.Interface
+	nodes                        atomic.Pointer[corelisters.NodeLister]
 	ready                        atomic.Bool
 }
 
@@ -64,6 +67,8 @@ type Server struct {
 type datastore interface {
 	// arguments are what the API server needs to reach it.
 	arguments() map[string]string
+	// access is how this server itself reaches it.
+	access() kine.ETCDConfig
 	// elects says whether controllers of several servers must agree on a leader.
 	elects() bool
 }
@@ -71,14 +76,9 @@ type datastore interface {
 // Run starts the server and returns when its API answers.
 func (s *Server) Run(ctx context.Context) error {
 	s.dir = filepath.Join(s.Values.Get("data-dir"), "server")
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return fmt.Errorf("starting kubernetes: preparing server: %w", err)
 	}
-	store, err := s.startDatastore(ctx)
-	if err != nil {
-		return fmt.Errorf("starting kubernetes: preparing server: %w", err)
-	}
-	s.store = store
 	if err := s.listen(ctx); err != nil {
 		return fmt.Errorf("starting tls server: %w", err)
 	}
@@ -112,7 +112,7 @@ func (s *Server) AgentToken() string {
 // URL is the supervisor as seen from this host.
 func (s *Server) URL() string { return "https://127.0.0.1:" + s.port }
 
-func (s *Server) prepare() error {
+func (s *Server) prepare(ctx context.Context) error {
 	v := s.Values
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
@@ -143,10 +143,22 @@ func (s *Server) prepare() error {
 			logrus.Warnf("disable: %s is no packaged component of this stand-in", name)
 		}
 	}
-	if err := s.bootstrap(); err != nil {
+	if err := setNoProxy(v); err != nil {
 		return err
 	}
-	return s.certificates()
+	return s.bootstrap(ctx)
+}
+
+// setNoProxy keeps the cluster's own traffic off a proxy of the environment (k3s-io/k3s pkg/cli/server/server.go, setNoProxyEnv).
+func setNoProxy(v *cliargs.Values) error {
+	var all []string
+	for _, list := range []string{os.Getenv("NO_PROXY"), os.Getenv("no_proxy"), ".svc", "." + v.Get("cluster-domain"),
+		strings.Join(v.List("cluster-cidr"), ","), strings.Join(v.List("service-cidr"), ",")} {
+		if list = strings.Trim(list, ","); list != "" {
+			all = append(all, list)
+		}
+	}
+	return errors.Join(os.Unsetenv("no_proxy"), os.Setenv("NO_PROXY", strings.Join(all, ",")))
 }
 
 func contains(list []string, one string) bool {
@@ -263,6 +275,9 @@ func (s *Server) startAPIServer() error {
 	}
 	for name, value := range s.store.arguments() {
 		own[name] = value
+	}
+	if path := filepath.Join(s.dir, encryptionConfig); s.Values.Bool("secrets-encryption") {
+		own["encryption-provider-config"], own["encryption-provider-config-automatic-reload"] = path, "true"
 	}
 	args := node.Args(own, s.Values.List("kube-apiserver-arg"))
 	logrus.Infof("Running kube-apiserver %s", strings.Join(args, " "))
@@ -408,5 +423,18 @@ func (s *Server) clusterConfig() agent.ClusterConfig {
 		ClusterDomain:    s.Values.Get("cluster-domain"),
 		HTTPSPort:        port,
 		DisableKubeProxy: s.Values.Bool("disable-kube-proxy"),
+		Critical: agent.Critical{
+			DisableCCM:            s.Values.Bool("disable-cloud-controller"),
+			DisableHelmController: s.Values.Bool("disable-helm-controller"),
+			DisableNPC:            s.Values.Bool("disable-network-policy"),
+			DisableServiceLB:      contains(s.Values.List("disable"), "servicelb"),
+			EmbeddedRegistry:      s.Values.Bool("embedded-registry"),
+			EncryptSecrets:        s.Values.Bool("secrets-encryption"),
+			FlannelBackend:        s.Values.Get("flannel-backend"),
+			FlannelExternalIP:     s.Values.Bool("flannel-external-ip"),
+			FlannelIPv6Masq:       s.Values.Bool("flannel-ipv6-masq"),
+			EgressSelectorMode:    s.Values.Get("egress-selector-mode"),
+			SupervisorMetrics:     s.Values.Bool("supervisor-metrics"),
+		},
 	}
 }

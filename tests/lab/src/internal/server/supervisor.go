@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -130,6 +129,7 @@ func (s *Server) router(api http.Handler) http.Handler {
 	mux.Handle("/v1-k3s/server-bootstrap", s.need([]string{"k3s:server"}, s.serveBootstrap))
 	mux.Handle("/db/info", s.need([]string{"k3s:server"}, s.serveMembers))
 	mux.Handle("/v1-k3s/token", s.need([]string{"k3s:server"}, s.serveToken))
+	mux.Handle("/v1-k3s/encrypt/status", s.need([]string{"k3s:server"}, s.serveEncryption))
 	mux.Handle("/", api)
 	return mux
 }
@@ -345,22 +345,20 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "newToken must be set")
 		return
 	}
-	if err := s.rotate(*body.NewToken); err != nil {
+	if err := s.rotate(r.Context(), *body.NewToken); err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusOK)
 }
 
-func (s *Server) rotate(secret string) error {
+func (s *Server) rotate(ctx context.Context, secret string) error {
+	old := s.passwords.secretOf("server")
 	agentSecret := s.passwords.secretOf("node")
-	if agentSecret == s.passwords.secretOf("server") {
+	if agentSecret == old {
 		agentSecret = secret
 	}
-	if err := os.Remove(filepath.Join(s.dir, "db", ".bootstrap")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := s.checkDatastoreToken(secret); err != nil {
+	if err := s.rekeyBootstrap(ctx, old, secret); err != nil {
 		return err
 	}
 	if err := s.passwords.set(secret, agentSecret); err != nil {

@@ -5,9 +5,8 @@
 package server
 
 import (
-	"crypto/sha256"
+	"context"
 	"encoding/csv"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -89,10 +88,10 @@ func (s *Server) readToken(flag string) (string, error) {
 	return strings.TrimSpace(string(data)), err
 }
 
-// bootstrap settles the tokens of this start: the configured one, the one on disk, or a new one; a configured one that is
-// not the one the datastore was made with is refused (k3s-io/k3s pkg/cluster/storage.go, "bootstrap data already found and
-// encrypted with different token"). It writes server/token, node-token and agent-token (pkg/server/server.go, printTokens).
-func (s *Server) bootstrap() error {
+// bootstrap starts the datastore, gets the cluster's authorities from it or from the server to join, and settles the tokens
+// of this start: the configured one, the one on disk, or a new one; one that the datastore was not made with is refused. It
+// writes server/token, node-token and agent-token (k3s-io/k3s pkg/cluster/bootstrap.go, pkg/server/server.go, printTokens).
+func (s *Server) bootstrap(ctx context.Context) error {
 	wanted, err := s.readToken("token")
 	if err != nil {
 		return err
@@ -104,7 +103,12 @@ func (s *Server) bootstrap() error {
 	if s.passwords, err = loadPasswords(filepath.Join(s.dir, "cred", "passwd")); err != nil {
 		return err
 	}
-	if err := s.joinServer(wanted); err != nil {
+	if s.usesEtcd() {
+		err = s.joinServer(wanted)
+	} else if s.store, err = s.startSQL(ctx); err == nil {
+		err = s.loadBootstrap(ctx, s.knownSecret(wanted))
+	}
+	if err != nil {
 		return err
 	}
 	ca, err := pki.EnsureCA(filepath.Join(s.dir, "tls", "server-ca"), "k3s-server-ca")
@@ -124,8 +128,17 @@ func (s *Server) bootstrap() error {
 	if secret == "" {
 		secret = node.Random(16)
 	}
-	if err := s.checkDatastoreToken(secret); err != nil {
+	// As in K3s they are there without etcd too (k3s-io/k3s pkg/daemons/control/deps/deps.go, genETCDCerts).
+	if err := s.local().Certificates(s.id.Name); err != nil {
 		return err
+	}
+	if s.usesEtcd() {
+		if s.store, err = s.startEtcd(ctx); err != nil {
+			return err
+		}
+		if err := s.loadBootstrap(ctx, secret); err != nil {
+			return err
+		}
 	}
 	agentSecret, err := s.secretFrom(agentWanted)
 	if err != nil {
@@ -137,7 +150,32 @@ func (s *Server) bootstrap() error {
 	if err := s.passwords.set(secret, agentSecret); err != nil {
 		return err
 	}
-	return s.writeTokens(secret, agentSecret)
+	if err := s.writeTokens(secret, agentSecret); err != nil {
+		return err
+	}
+	if err := s.encryption(); err != nil {
+		return err
+	}
+	if err := s.certificates(); err != nil {
+		return err
+	}
+	return s.saveBootstrap(ctx, secret)
+}
+
+// knownSecret is the secret of the configured token or of the one on disk, whatever authority they name; empty for none.
+func (s *Server) knownSecret(wanted string) string {
+	if wanted == "" {
+		data, err := os.ReadFile(filepath.Join(s.dir, "token"))
+		if err != nil {
+			return ""
+		}
+		wanted = strings.TrimSpace(string(data))
+	}
+	parsed, err := token.Parse(wanted)
+	if err != nil {
+		return ""
+	}
+	return parsed.Secret
 }
 
 func (s *Server) secretFrom(text string) (string, error) {
@@ -166,22 +204,6 @@ func (s *Server) secretOnDisk() (string, error) {
 		return "", err
 	}
 	return s.secretFrom(strings.TrimSpace(string(data)))
-}
-
-// checkDatastoreToken compares the token with the one the datastore was made with. K3s finds out because its bootstrap data
-// in the datastore is encrypted with the token; here a hash lies beside the datastore and shares its fate.
-func (s *Server) checkDatastoreToken(secret string) error {
-	sum := sha256.Sum256([]byte("bootstrap:" + secret))
-	wanted := hex.EncodeToString(sum[:])
-	path := filepath.Join(s.dir, "db", ".bootstrap")
-	have, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return pki.Write(path, []byte(wanted), 0o600)
-	}
-	if err == nil && string(have) != wanted {
-		return errors.New("bootstrap data already found and encrypted with different token")
-	}
-	return err
 }
 
 func (s *Server) writeTokens(secret, agentSecret string) error {

@@ -4,24 +4,33 @@
 package server
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"homelab.test/lab/internal/agent"
 	"homelab.test/lab/internal/cliargs"
 	"homelab.test/lab/internal/node"
 )
 
-// started settles the tokens of one start of a server in a folder.
+// started settles the tokens of one start of a server in a folder, over a real SQLite datastore.
 func started(t *testing.T, folder string, args ...string) (*Server, error) {
 	t.Helper()
 	values, _, err := cliargs.Parse("server", append([]string{"--config", filepath.Join(folder, "absent.yaml")}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Values: values, dir: folder, id: node.Identity{Name: "one", IPs: []string{"192.0.2.1"}}}
-	return s, s.bootstrap()
+	s := &Server{Values: values, dir: folder, id: node.Identity{Name: "one", IPs: []string{"192.0.2.1"}}, serviceIP: "10.43.0.1"}
+	values.Set("advertise-address", "192.0.2.1")
+	if values.Get("datastore-endpoint") == "" {
+		values.Set("datastore-endpoint", "sqlite://"+filepath.Join(folder, "state.db")+"?_journal=WAL&cache=shared&_busy_timeout=50&_txlock=immediate")
+	}
+	return s, s.bootstrap(context.Background())
 }
 
 func read(t *testing.T, path string) string {
@@ -100,7 +109,7 @@ func TestRotatedTokenIsTheNewOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.rotate("new"); err != nil {
+	if err := s.rotate(context.Background(), "new"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := started(t, folder, "--token=old"); err == nil {
@@ -111,16 +120,62 @@ func TestRotatedTokenIsTheNewOne(t *testing.T) {
 	}
 }
 
-func TestSQLiteDoesNotBecomeEtcd(t *testing.T) {
-	folder := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(folder, "db"), 0o700); err != nil {
+func TestServersOverOneDatabaseShareTheirAuthority(t *testing.T) {
+	database := "--datastore-endpoint=sqlite://" + filepath.Join(t.TempDir(), "shared.db") + "?_journal=WAL&cache=shared&_busy_timeout=50&_txlock=immediate"
+	one, two := t.TempDir(), t.TempDir()
+	if _, err := started(t, one, database, "--token=same", "--secrets-encryption"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "db", "state.db"), nil, 0o600); err != nil {
+	if _, err := started(t, two, database, "--token=same", "--secrets-encryption"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := started(t, folder, "--cluster-init"); err == nil {
-		t.Error("taken")
+	for _, name := range []string{"token", "tls/server-ca.key", "tls/service.key", encryptionConfig, encryptionState} {
+		if read(t, filepath.Join(one, name)) != read(t, filepath.Join(two, name)) {
+			t.Errorf("%s differs", name)
+		}
+	}
+	for _, args := range [][]string{{"--token=other"}, {}} {
+		if _, err := started(t, t.TempDir(), append(args, database)...); err != errOtherToken {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	alien := t.TempDir()
+	if _, err := started(t, alien, "--token=same"); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(filepath.Join(alien, "tls", "server-ca.key"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := started(t, alien, database, "--token=same"); err == nil || !strings.Contains(err.Error(), "newer than datastore and could cause a cluster outage") {
+		t.Errorf("authority of another cluster: %v", err)
+	}
+}
+
+func TestSealedWithTheTokenOnly(t *testing.T) {
+	sealed, err := seal("secret", []byte("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := unseal("secret", sealed); err != nil || !bytes.Equal(plain, []byte("content")) {
+		t.Error(plain, err)
+	}
+	for _, bad := range [][]byte{append([]byte("x"), sealed...), []byte("nonsense"), []byte("salt:AAAA")} {
+		if _, err := unseal("secret", bad); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+	if _, err := unseal("Secret", sealed); err == nil {
+		t.Error("another token opens it")
+	}
+}
+
+func TestDifferingSettingsAreNamedAsOnTheCommandLine(t *testing.T) {
+	ours := agent.ClusterConfig{ClusterIPRange: "10.42.0.0/16", HTTPSPort: 6443}
+	theirs := agent.ClusterConfig{ClusterIPRange: "10.52.0.0/16", HTTPSPort: 7443, Critical: agent.Critical{EncryptSecrets: true}}
+	got := differing(reflect.ValueOf(ours), reflect.ValueOf(theirs))
+	if strings.Join(got, " ") != "cluster-cidr secrets-encryption" {
+		t.Error(got)
 	}
 }
 
