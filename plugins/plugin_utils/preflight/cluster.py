@@ -108,7 +108,7 @@ def _clock_findings(servers, most):
     if apart <= most + SECONDS_OF_GRACE:
         return []
     fix = "synchronise both, for example with systemd-timesyncd: etcd and certificates need it"
-    return [finding(f"{first}, {last}", "the clocks of servers differ", f"{apart:.0f} s", fix)]
+    return [finding(", ".join(sorted((first, last))), "the clocks of servers differ", f"{apart:.0f} s", fix)]
 
 
 def _namesake_findings(members, nodes):
