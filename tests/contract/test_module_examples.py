@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.minio_server import ROOT as ROOT_PAIR
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.minio_server import MinioServer
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.s3_server import KEYS, MotoServer
+from clearml_api import config
 from conftest import STAGED
 from server import Double, basic
 
@@ -22,6 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "plugins/modules"
 
 ALICE = ("alice", "alice-pw-1")
+# What each example of a module changes.
+CLEARML = [
+    ("clearml_queue", [False, True, True, False, True]),
+    ("clearml_credentials", [True, True, True, False]),
+    ("clearml_queue_info", [False, False]),
+    ("clearml_worker_info", [False]),
+    ("clearml_server_info", [False, False, False]),
+    ("clearml_user_info", [False, False]),
+    ("clearml_user", [True, True]),
+    ("clearml_project", [True, False]),
+]
 # About a host or its cluster; run by the tests of their roles.
 ROLES_OWN = ("clearml_agent_info", "node_info", "unit_info", "k3s_", "kubeconfig")
 
@@ -71,20 +83,14 @@ def double():
         yield running
 
 
-@pytest.mark.parametrize(
-    "name, changes",
-    [
-        ("clearml_queue", [False, True, True, False, True]),
-        ("clearml_credentials", [True, True, True, False]),
-        ("clearml_queue_info", [False, False]),
-        ("clearml_worker_info", [False]),
-    ],
-)
+@pytest.mark.parametrize("name, changes", CLEARML)
 def test_clearml(double, tmp_path, name, changes):
     replaced = {"http://192.0.2.10:8008": double.urls[0]}
     if name == "clearml_credentials":
         replaced |= {"/etc/clearml-agent": str(tmp_path), "~/clearml.conf": str(tmp_path / "clearml.conf")}
+    system = config.load(None, {})["secure"]["credentials"]["apiserver"]
     variables = {"clearml_access_key": ALICE[0], "clearml_secret_key": ALICE[1], "stored_pair": {}}
+    variables |= {"clearml_system_access_key": system["user_key"], "clearml_system_secret_key": system["user_secret"]}
     before = double.call("queues.get_all", {}, basic(*ALICE))["data"]
     play(tmp_path, name, replaced, variables, check=True)
     assert double.call("queues.get_all", {}, basic(*ALICE))["data"] == before
@@ -133,6 +139,6 @@ def test_gpu(tmp_path):
 
 def test_each_module_is_here():
     names = {path.stem for path in MODULES.glob("*.py") if not path.stem.startswith(ROLES_OWN)}
-    run_here = {"clearml_queue", "clearml_credentials", "clearml_queue_info", "clearml_worker_info"}
+    run_here = {name for name, _ in CLEARML}
     run_here |= {"s3_bucket", "s3_bucket_info", "minio_policy", "minio_user", "gpu_info"}
     assert names == run_here

@@ -203,3 +203,51 @@ def test_credentials_by_two_runs_at_once(double, alice):
     assert len(left) == 1
     assert left[0] in made
     run("clearml_credentials", **alice, label="shared-label", state="absent")
+
+
+@pytest.mark.parametrize("mode", ["fixed", "open"])
+def test_server_info(mode):
+    with Double(mode) as running:
+        wanted = config.load(None, {})["secure"]["credentials"]["apiserver"]
+        found = run("clearml_server_info", api_url=running.urls[0], access_key=wanted["user_key"], secret_key=wanted["user_secret"])
+        assert (found["mode"], found["healthy"], found["version"], found["api_version"]) == (mode, True, "2.3.0", "2.34")
+        assert (found["user"]["id"], found["user"]["role"]) == ("__apiserver__", "system")
+        assert "version" not in run("clearml_server_info", api_url=running.urls[0])
+
+
+def test_user(double, alice, system):
+    options = {**system, "name": "Pipelines", "email": "pipelines@example.com"}
+    made = twice(double, "clearml_user", **options)
+    assert made["warnings"]
+    twice(double, "clearml_user", **options, given_name="Night")
+    forecast = run("clearml_user", check=True, **options, role="admin")
+    done = run("clearml_user", **options, role="admin")
+    assert (forecast["changed"], done["changed"], done["diff"]) == (True, True, forecast["diff"])
+    for check in (True, False):
+        assert run("clearml_user", check=check, **options, role="admin")["changed"] is False
+    roles = {user["name"]: user["role"] for user in run("clearml_user_info", **system, roles=True)["users"]}
+    assert (roles["Pipelines"], roles["Alice Example"]) == ("admin", "user")
+    refused = run("clearml_user", **alice, name="Nobody", email="nobody@example.com")
+    assert (refused["result_code"], refused["endpoint"]) == (403, "auth.create_user")
+    taken = run("clearml_user", **{**options, "name": "Another"})
+    assert taken["msg"].startswith("another ClearML user has the e-mail address pipelines@example.com")
+    pair = run("clearml_credentials", **system, user="Pipelines", label="pipelines")["credentials"]
+    assert run("clearml_server_info", **{**alice, **pair})["user"]["role"] == "admin"
+
+
+def test_project(double, alice):
+    name = "vision/training/über"
+    done = twice(double, "clearml_project", **alice, name=name, default_output_destination="s3://192.0.2.20:9000/clearml")
+    twice(double, "clearml_project", **alice, name=name, description="Cameras", tags=["b", "a"])
+    twice(double, "clearml_project", **alice, name=name, default_output_destination="")
+    task = {"name": "left", "type": "testing", "project": done["project"]["id"]}
+    assert double.call("tasks.create", task, basic(*ALICE))["meta"]["result_code"] == 200
+    refused = run("clearml_project", **alice, name="vision", state="absent")
+    assert "hold 1 task and 0 models" in refused["msg"]
+    twice(double, "clearml_project", **alice, name="vision", state="absent", delete_contents=True)
+    assert not [item for item in state_of(double)[3]["projects"] if item["name"].startswith("vision")]
+
+
+def test_project_by_two_runs_at_once(double, alice):
+    results = at_once("clearml_project", *[{**alice, "name": "shared/project", "tags": ["a"]}] * 2)
+    assert len({result["project"]["id"] for result in results}) == 1

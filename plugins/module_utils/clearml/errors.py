@@ -105,6 +105,14 @@ class QueueNotEmpty(ApiError):
     """400/702: the queue holds tasks and force was not given."""
 
 
+class ProjectMissing(ApiError):
+    """400/401: no project with this id."""
+
+
+class TaskMissing(ApiError):
+    """400/101: no task with this id."""
+
+
 class CredentialMissing(ApiError):
     """400/300: this user has no credential with that key."""
 
@@ -115,8 +123,10 @@ class ProtectedIdentity(ApiError):
 
 BY_CODE = {
     (400, 6): PermissionDenied,
+    (400, 101): TaskMissing,
     (400, 300): CredentialMissing,
     (400, 301): ProtectedIdentity,
+    (400, 401): ProjectMissing,
     (400, 701): QueueMissing,
     (400, 702): QueueNotEmpty,
     (400, 801): AlreadyExists,

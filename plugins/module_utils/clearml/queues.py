@@ -43,11 +43,11 @@ def check_name(name):
             raise InvalidInput("queue name %r holds the invisible character U+%04X" % (name, ord(character)))
 
 
-def check_tags(name, tags):
+def check_tags(name, tags, kind="queue"):
     """Refuses tags that the server would refuse in the middle of the work; raises InvalidInput."""
     for tag in tags or []:
         if not tag.strip() or tag.startswith("__$"):
-            raise InvalidInput("tag %r of queue %r: a tag must not be empty or start with __$" % (tag, name))
+            raise InvalidInput("tag %r of %s %r: a tag must not be empty or start with __$" % (tag, kind, name))
 
 
 def metadata_of(name, given):

@@ -51,6 +51,11 @@ class ClearMLServer(LocalServer):
         self.queues = []
         self.users = [{"id": "u-alice", "name": "Alice"}, {"id": "u-bob", "name": "Bob"}]
         self.credentials = [{"user": "u-admin", "access_key": ADMIN[0], "secret_key": ADMIN[1]}]
+        self.roles = {"u-admin": "system", "u-alice": "user", "u-bob": "user"}
+        self.emails = {}
+        self.projects = []
+        self.fixed = False
+        self.server_errors = {}
         self.workers = []
         self.made = 0
         self.faults = []
@@ -107,6 +112,8 @@ class ClearMLServer(LocalServer):
         send(handler, status, json.dumps(envelope).encode(), "application/json")
 
     def answer(self, endpoint, body, pair, impersonated):
+        if endpoint == "auth.fixed_users_mode":
+            return {"enabled": self.fixed, "guest": {"enabled": False}, "server_errors": self.server_errors}
         user = next((e["user"] for e in self.credentials if (e["access_key"], e["secret_key"]) == pair), None)
         if user is None:
             raise Refusal("queues.create: no auth" if pair[0] is None else "auth.login: revoked API key")
@@ -118,7 +125,63 @@ class ClearMLServer(LocalServer):
         return method(body, impersonated or user)
 
     def auth_login(self, body, user):
-        return {"token": "a-token"}
+        identity = {"user": user, "role": self.roles[user], "user_name": user, "company": "c-1", "company_name": "clearml"}
+        claims = base64.urlsafe_b64encode(json.dumps({"identity": identity}).encode()).decode().rstrip("=")
+        return {"token": "head.%s.signature" % claims}
+
+    def server_info(self, body, user):
+        return {"version": "2.3.0", "build": "", "commit": "", "api_version": self.api_version}
+
+    def auth_create_user(self, body, user):
+        if self.roles[user] != "system":
+            raise Refusal("auth.create_user: user role")
+        if body["email"] in self.emails:
+            raise Refusal("auth.create_user: system role, duplicate e-mail")
+        made = dict({key: body[key] for key in ("name", "given_name", "family_name") if key in body}, id="u-%d" % len(self.users))
+        self.users.append(made)
+        self.emails[body["email"]] = made["id"]
+        self.roles[made["id"]] = body.get("role", "user")
+        return {"id": made["id"]}
+
+    def auth_edit_user(self, body, user):
+        self.roles[body["user"]] = body["role"]
+        return {"updated": 1, "fields": {"role": body["role"]}}
+
+    def users_update(self, body, user):
+        for entry in self.users:
+            if entry["id"] == body["user"]:
+                entry.update({key: value for key, value in body.items() if key != "user"})
+        return {"updated": 1, "fields": {}}
+
+    def projects_get_all(self, body, user):
+        return {"projects": [project for project in self.projects if re.search(body["name"], project["name"])]}
+
+    def projects_create(self, body, user):
+        if any(project["name"] == body["name"] for project in self.projects):
+            raise Refusal("projects.create: duplicate")
+        self.projects.append(dict({"description": "", "tags": [], "tasks": 0, "models": 0}, id=uuid.uuid4().hex, **body))
+        return {"id": self.projects[-1]["id"]}
+
+    def project(self, body):
+        for project in self.projects:
+            if project["id"] == body["project"]:
+                return project
+        raise Refusal("projects.get_by_id: unknown")
+
+    def projects_update(self, body, user):
+        self.project(body).update({key: value for key, value in body.items() if key != "project"})
+        return {"updated": 1, "fields": {}}
+
+    def projects_validate_delete(self, body, user):
+        project = self.project(body)
+        return {"tasks": project["tasks"], "models": project["models"], "pipelines": 0, "datasets": 0}
+
+    def projects_delete(self, body, user):
+        project = self.project(body)
+        if project["tasks"] and not body["force"]:
+            raise Refusal("projects.delete: with tasks")
+        self.projects.remove(project)
+        return {"deleted": 1, "disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0}
 
     def auth_get_credentials(self, body, user):
         mine = [entry for entry in self.credentials if entry["user"] == user]
