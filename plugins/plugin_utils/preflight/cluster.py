@@ -71,8 +71,9 @@ def run_findings(hosts, groups, cluster):
         if ranges and not (one["node"]["k3s"]["server"] or one["node"]["k3s"]["agent"]):
             found += machine_network_findings(host, one["node"], ranges)
             found += family_findings(host, one["node"], ranges)
+    found += _renamed_findings(members, cluster["nodes"])
     found += _namesake_findings(members, cluster["nodes"])
-    found += _stray_findings(cluster)
+    found += _stray_findings(members, cluster)
     return found
 
 
@@ -111,6 +112,21 @@ def _clock_findings(servers, most):
     return [finding(", ".join(sorted((first, last))), "the clocks of servers differ", f"{apart:.0f} s", fix)]
 
 
+def _renamed_findings(members, nodes):
+    """Nodes that joined by another name than the inventory has for them now."""
+    names = {}
+    for one in nodes:
+        names.setdefault(one["machine_id"], []).append(one["name"])
+    found = []
+    for host, one in members.items():
+        joined = one["node"]["k3s"]["server"] or one["node"]["k3s"]["agent"]
+        own = names.get(one["node"]["machine_id"]) if joined and one["node"]["machine_id"] else None
+        if own and one["node_name"] not in own:
+            fix = f"set k3s_node_name to {own[0]}: a node keeps its name"
+            found.append(finding(host, "is in the cluster by another name than k3s_node_name", own[0], fix))
+    return found
+
+
 def _namesake_findings(members, nodes):
     """Machines that would take the name of a node that is alive elsewhere; a reinstalled one keeps its address or its machine id."""
     found = []
@@ -126,12 +142,13 @@ def _namesake_findings(members, nodes):
     return found
 
 
-def _stray_findings(cluster):
+def _stray_findings(members, cluster):
     """Servers of the living cluster that no host of the inventory stands for."""
     names = [name or host.lower() for host, name in cluster["servers"].items()]
+    known = [one["node"]["machine_id"] for one in members.values()]
     fix = "add it to k3s_servers, or take it out with homelab.mlops.remove_host"
     return [
         finding(one["name"], "is a server of the cluster and not in k3s_servers", one["address"] or "no address", fix, "note")
         for one in cluster["nodes"]
-        if one["server"] and one["name"] not in names
+        if one["server"] and one["name"] not in names and one["machine_id"] not in known
     ]

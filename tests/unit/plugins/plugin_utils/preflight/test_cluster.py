@@ -161,6 +161,15 @@ def test_a_name_that_lives_elsewhere(node, count):
     assert run({"b": changed(NODE, k3s__agent="active")}, nodes=[living]) == []
 
 
+def test_a_node_keeps_the_name_by_which_it_joined():
+    living = {"name": "old", "address": "10.0.0.1", "server": True, "ready": True, "machine_id": NODE["machine_id"]}
+    (found,) = run({"a": changed(NODE, k3s__server="active")}, nodes=[living])
+    assert (found["level"], found["host"], found["measured"]) == ("refuse", "a", "old")
+    assert found["fix"].startswith("set k3s_node_name to old")
+    assert run({"old": changed(NODE, k3s__server="active")}, {"k3s_servers": ["old"]}, nodes=[living]) == []
+    assert run({"a": NODE}, nodes=[living]) == []
+
+
 @pytest.mark.parametrize(("hosts", "alive", "count"), [(["a", "b"], False, 0), (["b"], True, 0), (["b"], False, 1)])
 def test_a_run_without_servers_needs_a_living_cluster(hosts, alive, count):
     found = run(dict.fromkeys(hosts, {}), {"k3s_servers": ["a"], "clearml_agents": ["b"]}, alive=alive)
