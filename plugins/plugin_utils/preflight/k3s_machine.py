@@ -85,7 +85,7 @@ def node_findings(host, node, server, settings, provided):
                 host,
                 "k3s_token is not this cluster's token",
                 "not shown",
-                "remove k3s_token, or set it to the one in /var/lib/rancher/k3s/server/token",
+                "remove k3s_token, or run playbooks/rotate_token.yml to give the cluster this one",
             )
         )
     return found

@@ -136,7 +136,8 @@ systemctl daemon-reload
 for unit in k3s.service k3s-agent.service; do
     systemctl reset-failed "$unit" 2>/dev/null
 done
-for folder in "$data" /var/lib/rancher /etc/rancher /var/lib/cni/networks /var/lib/cni/results /var/lib/cni /run/homelab-mlops "$library"; do
+for folder in "$data" /var/lib/rancher /etc/rancher /var/lib/cni/networks /var/lib/cni/results /var/lib/cni /run/homelab-mlops "$library" \
+    /run/containerd/s /run/containerd /run/nri /run/netns; do
     if [ -d "$folder" ] && ! mounted "$folder" && ! filled "$folder"; then
         rmdir "$folder"
     fi
