@@ -42,7 +42,8 @@ options:
     description:
       - What to do when pods remain after O(timeout_seconds), or when pods have no controller that would bring them back.
       - V(stop) fails. The node is uncordoned again if this module cordoned it.
-      - V(proceed) succeeds with a warning. The node stays cordoned and RV(drained) is false.
+      - V(proceed) succeeds with a warning. The node stays cordoned and RV(drained) is false. With pods that have no controller nothing is
+        evicted.
       - V(delete) deletes the pods that remain, against their PodDisruptionBudgets. Pods without a controller are gone for good.
     type: str
     choices: [stop, proceed, delete]
