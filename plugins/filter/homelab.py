@@ -49,7 +49,7 @@ def server_address(servers, name, configured="", connection=""):
     ansible_host, used last and only when it is an address. Empty when nothing of all that is known.
     """
     if configured:
-        return str(configured).split(",")[0].strip()  # of two families, as K3s writes them, the first
+        return str(configured).split(",", maxsplit=1)[0].strip()  # of two families, as K3s writes them, the first
     for node in (servers.get(name) or {}).get("k3s", {}).get("nodes", []):
         if node["name"] == name and node["address"]:
             return node["address"]
