@@ -33,6 +33,7 @@ CLEARML = [
     ("clearml_user_info", [False, False]),
     ("clearml_user", [True, True]),
     ("clearml_project", [True, False]),
+    ("clearml_task", [True, True, True, True]),
 ]
 # About a host or its cluster; run by the tests of their roles.
 ROLES_OWN = ("clearml_agent_info", "node_info", "unit_info", "k3s_", "kubeconfig")

@@ -6,6 +6,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
@@ -251,3 +253,62 @@ def test_project(double, alice):
 def test_project_by_two_runs_at_once(double, alice):
     results = at_once("clearml_project", *[{**alice, "name": "shared/project", "tags": ["a"]}] * 2)
     assert len({result["project"]["id"] for result in results}) == 1
+
+
+def test_task(double, alice):
+    smoke = {**alice, "name": "smoke test", "project": "homelab/checks", "code": 'print("it works")\n', "type": "testing"}
+    done = twice(double, "clearml_task", **smoke, parameters={"epochs": 1, "General/a b": "ü"})
+    twice(double, "clearml_task", **{**smoke, "code": "print(2)\n"}, parameters={"epochs": 2}, tags=["b", "a"], requirements="torch")
+    kept = double.call("tasks.get_by_id", {"task": done["task"]["id"]}, basic(*ALICE))["data"]["task"]
+    assert sorted(kept["hyperparams"]) == ["Args", "General"]
+    run("clearml_queue", **alice, queues=[{"name": "one-queue"}, {"name": "two-queue"}])
+    queued = {**smoke, "code": "print(2)\n", "state": "queued"}
+    twice(double, "clearml_task", **queued, queue="one-queue")
+    twice(double, "clearml_task", **queued, queue="two-queue")
+    waiting = {queue["name"]: len(queue["entries"]) for queue in run("clearml_queue_info", **alice)["queues"]}
+    assert (waiting["one-queue"], waiting["two-queue"]) == (0, 1)
+    late = run("clearml_task", **queued, queue="two-queue", wait=True, wait_timeout_seconds=1)
+    assert late["msg"].endswith("is queued after 1 s: no worker serves queue 'two-queue'")
+    twice(double, "clearml_task", **alice, name="smoke test", project="homelab/checks", state="stopped")
+    again = run("clearml_task", **queued, queue="one-queue", again="failed")
+    assert (again["action"], again["task"]["id"] != done["task"]["id"]) == ("queued", True)
+    assert "is queued: stop it first" in run("clearml_task", **alice, id=again["task"]["id"], state="absent")["msg"]
+    copied = twice(double, "clearml_task", **alice, name="a copy", project="homelab/checks", clone_of=done["task"]["id"], tags=["copy"])
+    assert copied["task"]["status"] == "created"
+    twice(double, "clearml_task", **alice, name="smoke test", project="homelab/checks", state="absent", force=True)
+    run("clearml_project", **alice, name="homelab", state="absent", delete_contents=True)
+    run("clearml_queue", **alice, queues=[{"name": "one-queue"}, {"name": "two-queue"}], state="absent")
+
+
+@pytest.mark.parametrize("ends", ["completed", "failed"])
+def test_task_that_is_waited_for(double, alice, ends):
+    """A worker takes the task from the queue, as an agent does, and reports its end."""
+    authorization = basic(*ALICE)
+    queue = run("clearml_queue", **alice, name="work-queue")["queue"]["id"]
+    double.call("workers.register", {"worker": "gpu-09:0", "queues": [queue]}, authorization)
+
+    def work():
+        task = None
+        while task is None:
+            time.sleep(0.2)
+            entry = double.call("queues.get_next_task", {"queue": queue}, authorization)["data"].get("entry")
+            task = entry and entry["task"]
+        double.call("tasks.started", {"task": task}, authorization)
+        line = {"type": "log", "task": task, "level": "info", "worker": "gpu-09:0", "msg": "the last line"}
+        double.call("events.add", line, authorization)
+        time.sleep(1)
+        double.call(f"tasks.{ends}", {"task": task, "status_message": "as the test says"}, authorization)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    options = {**alice, "name": f"to be {ends}", "project": "waiting", "code": "print(1)", "state": "queued", "queue": "work-queue"}
+    done = run("clearml_task", **options, wait=True, poll_seconds=1, wait_timeout_seconds=60)
+    worker.join()
+    assert done["task"]["status"] == ends
+    assert done["failed"] == (ends == "failed")
+    if ends == "failed":
+        assert done["msg"].endswith("failed: as the test says")
+        assert done["log"] == ["the last line"]
+    assert run("clearml_task", **options)["changed"] is False
+    double.call("workers.unregister", {"worker": "gpu-09:0"}, authorization)
+    run("clearml_queue", **alice, name="work-queue", state="absent")

@@ -54,6 +54,8 @@ class ClearMLServer(LocalServer):
         self.roles = {"u-admin": "system", "u-alice": "user", "u-bob": "user"}
         self.emails = {}
         self.projects = []
+        self.tasks = []
+        self.log = []
         self.fixed = False
         self.server_errors = {}
         self.workers = []
@@ -245,6 +247,57 @@ class ClearMLServer(LocalServer):
                 self.queues.remove(queue)
                 return {"deleted": 1}
         raise Refusal("queues.delete: already deleted")
+
+    def tasks_get_all(self, body, user):
+        found = [copy.deepcopy(task) for task in reversed(self.tasks) if re.search(body.get("name", ""), task["name"])]
+        if "project" in body:
+            found = [task for task in found if task["project"] in body["project"]]
+        return {"tasks": [task for task in found if task["id"] in body.get("id", [task["id"]])]}
+
+    def task(self, body):
+        for task in self.tasks:
+            if task["id"] == body["task"]:
+                return task
+        raise Refusal("tasks.delete: unknown")
+
+    def tasks_create(self, body, user):
+        fields = dict(body)
+        if "output_dest" in fields:
+            fields["output"] = {"destination": fields.pop("output_dest")}
+        self.tasks.append(
+            dict({"tags": [], "system_tags": [], "execution": {}, "status": "created"}, id="t-%d" % len(self.tasks), **fields)
+        )
+        return {"id": self.tasks[-1]["id"]}
+
+    def tasks_clone(self, body, user):
+        old = copy.deepcopy(self.task(body))
+        old.update({key[len("new_task_") :]: value for key, value in body.items() if key != "task"})
+        old.update(status="created", execution={})
+        return self.tasks_create({key: value for key, value in old.items() if key != "id"}, user)
+
+    def tasks_edit(self, body, user):
+        task = self.task(body)
+        task.update({key: value for key, value in body.items() if key not in ("task", "script")})
+        task["script"] = dict(task.get("script") or {}, **body.get("script", {}))
+        return {"updated": 1, "fields": {}}
+
+    def tasks_enqueue(self, body, user):
+        task = self.task(body)
+        task.update(status="queued", execution={"queue": body["queue"]})
+        return {"queued": 1, "updated": 1, "fields": {}}
+
+    def tasks_stop(self, body, user):
+        task = self.task(body)
+        at_work = task["status"] == "in_progress" and task.get("last_worker")
+        task.update({"status_message": "stopping"} if at_work else {"status": "stopped"})
+        return {"updated": 1, "fields": {}}
+
+    def tasks_delete(self, body, user):
+        self.tasks.remove(self.task(body))
+        return {"deleted": True}
+
+    def events_get_task_log(self, body, user):
+        return {"events": [{"msg": line} for line in reversed(self.log)][: body["batch_size"]]}
 
     def workers_get_all(self, body, user):
         return {"workers": self.workers}
