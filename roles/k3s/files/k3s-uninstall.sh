@@ -95,9 +95,23 @@ removed() {
         *) existing "$path" ;;
         esac
     done
-    existing /var/lib/kubelet /var/lib/cni/flannel /var/lib/cni/networks/cbr0 /var/lib/cni/results/cbr0-* /var/log/pods /var/log/containers \
+    existing /var/lib/kubelet /var/lib/cni/flannel /var/lib/cni/networks/cbr0 /var/log/pods /var/log/containers \
         /run/k3s /run/flannel /run/homelab-mlops/k3s.service.sha256 /run/homelab-mlops/k3s-agent.service.sha256 "$library"/k3s-* \
         /usr/local/bin/k3s-agent-uninstall.sh /usr/local/bin/k3s-uninstall.sh /usr/local/bin/k3s-killall.sh
+}
+
+# What containers leave in folders that K3s may share with others: what runc and the CNI plugins note of them, and sockets on
+# which nothing listens any more. It is no part of the list, as it is another one with each pod.
+leavings() {
+    for path in /run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/*; do
+        existing "/run/containerd/runc/k8s.io/${path##*/}"
+    done
+    existing /var/lib/cni/results/cbr0-*
+    for path in /run/nri/nri.sock /run/containerd/s/*; do
+        if [ -S "$path" ] && ! grep -q " $path\$" /proc/net/unix; then
+            echo "$path"
+        fi
+    done
 }
 
 take_away() {
@@ -129,7 +143,10 @@ fi
 for unit in k3s.service k3s-agent.service; do
     systemctl disable --quiet "$unit" 2>/dev/null
 done
-removed | while read -r path; do
+{
+    leavings
+    removed
+} | while read -r path; do
     take_away "$path"
 done
 systemctl daemon-reload
@@ -137,7 +154,7 @@ for unit in k3s.service k3s-agent.service; do
     systemctl reset-failed "$unit" 2>/dev/null
 done
 for folder in "$data" /var/lib/rancher /etc/rancher /var/lib/cni/networks /var/lib/cni/results /var/lib/cni /run/homelab-mlops "$library" \
-    /run/containerd/s /run/containerd /run/nri /run/netns; do
+    /run/containerd/s /run/containerd/runc/k8s.io /run/containerd/runc /run/containerd /run/nri /run/netns; do
     if [ -d "$folder" ] && ! mounted "$folder" && ! filled "$folder"; then
         rmdir "$folder"
     fi
