@@ -106,7 +106,10 @@ leavings() {
     for path in /run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/*; do
         existing "/run/containerd/runc/k8s.io/${path##*/}"
     done
-    existing /var/lib/cni/results/cbr0-*
+    for path in /var/lib/cni/results/cbr0-*; do
+        number=${path##*/cbr0-}
+        existing "$path" "/var/lib/cni/results/cni-loopback-${number%-*}-lo"
+    done
     for path in /run/nri/nri.sock /run/containerd/s/*; do
         if [ -S "$path" ] && ! grep -q " $path\$" /proc/net/unix; then
             echo "$path"
