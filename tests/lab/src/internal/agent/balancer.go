@@ -108,7 +108,7 @@ func (b *balancer) pass(client net.Conn) {
 
 // follow keeps the list of servers that of the kubernetes Service's endpoints (k3s-io/k3s pkg/agent/tunnel/tunnel.go).
 func (b *balancer) follow(ctx context.Context, a *Agent) {
-	for sleep(ctx, 10*time.Second, false) == nil {
+	for pause := time.Second; sleep(ctx, pause, false) == nil; {
 		client, err := a.client("kubelet")
 		if err != nil {
 			continue
@@ -126,5 +126,6 @@ func (b *balancer) follow(ctx context.Context, a *Agent) {
 			}
 		}
 		b.update(servers)
+		pause = 10 * time.Second
 	}
 }

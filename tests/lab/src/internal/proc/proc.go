@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,9 +31,10 @@ type Group struct {
 }
 
 type child struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{}
+	name     string
+	cmd      *exec.Cmd
+	done     chan struct{}
+	replaced bool
 }
 
 type request struct {
@@ -72,6 +74,28 @@ func (g *Group) Start(name string, args []string, output io.Writer, env ...strin
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.launch(name, cmd)
+}
+
+// Restart ends the child of a name and starts it again with the same arguments.
+func (g *Group) Restart(name string, patience time.Duration) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := slices.IndexFunc(g.children, func(c *child) bool { return c.name == name })
+	if at < 0 {
+		return fmt.Errorf("%s does not run", name)
+	}
+	old := g.children[at]
+	old.replaced = true
+	g.children = slices.Delete(g.children, at, at+1)
+	old.end(patience)
+	fresh := exec.Command(old.cmd.Path)
+	fresh.Args, fresh.Env, fresh.Stdout, fresh.Stderr, fresh.SysProcAttr = old.cmd.Args, old.cmd.Env, old.cmd.Stdout, old.cmd.Stderr, old.cmd.SysProcAttr
+	return g.launch(name, fresh)
+}
+
+// launch starts a child; the group is locked.
+func (g *Group) launch(name string, cmd *exec.Cmd) error {
 	if g.stopping {
 		return context.Canceled
 	}
@@ -86,9 +110,9 @@ func (g *Group) Start(name string, args []string, output io.Writer, env ...strin
 		err := cmd.Wait()
 		close(c.done)
 		g.mu.Lock()
-		stopping := g.stopping
+		expected := g.stopping || c.replaced
 		g.mu.Unlock()
-		if !stopping {
+		if !expected {
 			g.failed <- fmt.Errorf("%s exited: %v", name, err)
 		}
 	}()
@@ -102,14 +126,18 @@ func (g *Group) Stop(each time.Duration) {
 	children := append([]*child{}, g.children...)
 	g.mu.Unlock()
 	for i := len(children) - 1; i >= 0; i-- {
-		c := children[i]
-		_ = c.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-c.done:
-		case <-time.After(each):
-			logrus.Warnf("%s did not end within %v, killing it", c.name, each)
-			_ = c.cmd.Process.Kill()
-			<-c.done
-		}
+		children[i].end(each)
+	}
+}
+
+// end asks a child to end and kills it when it does not in time.
+func (c *child) end(patience time.Duration) {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-time.After(patience):
+		logrus.Warnf("%s did not end within %v, killing it", c.name, patience)
+		_ = c.cmd.Process.Kill()
+		<-c.done
 	}
 }

@@ -48,6 +48,10 @@ type members struct {
 
 const (
 	manageInterval = 2 * time.Second
+	// publishWait is how long a new member may take until it votes. One whose first words to the cluster came back to it inside
+	// the leader's snapshot waits 15 seconds for an answer that does not come, with the timeouts that K3s gives etcd; here it is
+	// started anew.
+	publishWait = 5 * time.Second
 	// conditionInterval is how often members are asked how they are (k3s-io/k3s pkg/etcd/etcd.go, manageTickerTime).
 	conditionInterval = 15 * time.Second
 	// stallTime is how long a learner may make no progress before it is removed (same file, learnerMaxStallTime).
@@ -177,13 +181,25 @@ func (s *Server) startEtcd(ctx context.Context) (datastore, error) {
 	}
 	voting := make(chan error, 1)
 	go func() { voting <- local.WaitVoting(ctx) }()
-	select {
-	case err := <-voting:
-		if err != nil {
+	var impatient <-chan time.Time
+	if s.joining != nil {
+		impatient = time.After(publishWait)
+	}
+	for waiting := true; waiting; {
+		select {
+		case err := <-voting:
+			if err != nil {
+				return nil, err
+			}
+			waiting = false
+		case err := <-s.Children.Failed():
 			return nil, err
+		case <-impatient:
+			impatient = nil
+			if err := s.Children.Restart("etcd", publishWait); err != nil {
+				return nil, err
+			}
 		}
-	case err := <-s.Children.Failed():
-		return nil, err
 	}
 	logrus.Info("etcd data store connection OK")
 	if founds {
