@@ -137,7 +137,6 @@ node:
           etcd or in SQLite there, and C(authority) the SHA-256 of the certificate of the cluster's authority, which all its servers share.
         - C(join) is the URL by which the node joins, from C(config.yaml.d/10-join.yaml). C(password) is whether the node has the password that its
           name is bound to. C(files) are those of the files that K3s need not have, such as C(registries.yaml), that are there.
-          C(scripts) are the scripts that end and remove K3s, each with its SHA-256.
         - C(ready) is whether the API answers that it is ready. C(nodes) has a dict for each node with C(name), C(address), C(ready),
           C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and C(kept) (whether labels or taints are
           kept in step by M(homelab.mlops.k3s_node)).
@@ -188,8 +187,6 @@ OPTIONAL = (
     "/etc/systemd/system/k3s.service.env",
     "/etc/systemd/system/k3s-agent.service.env",
 )
-# What ends and removes K3s by hand.
-SCRIPTS = ("/usr/local/bin/k3s-killall.sh", "/usr/local/bin/k3s-uninstall.sh", "/usr/local/bin/k3s-agent-uninstall.sh")
 ROLE = "node-role.kubernetes.io/"
 # Annotations of homelab.mlops.k3s_node.
 KEPT = ("homelab-mlops/labels", "homelab-mlops/taints")
@@ -354,7 +351,6 @@ def k3s(module):
         "join": join_url(read(JOIN)),
         "password": os.path.isfile(PASSWORD),
         "files": [path for path in OPTIONAL if os.path.isfile(path)],
-        "scripts": {path: checksum(path) for path in SCRIPTS if os.path.isfile(path)},
         "images": sorted(os.path.basename(path) for path in glob.glob(os.path.join(DATA, "agent/images/*"))),
         "ready": False,
         "nodes": [],
