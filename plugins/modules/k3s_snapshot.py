@@ -97,8 +97,8 @@ class SnapshotError(Exception):
 
 
 def kind_of(data):
-    """Where a server keeps the cluster's data: K3s decides by these files too."""
-    if os.path.isdir(os.path.join(data, "server/db/etcd")):
+    """Where a server keeps the cluster's data: K3s decides by these files too. It makes server/db/etcd over SQLite as well."""
+    if os.path.isdir(os.path.join(data, "server/db/etcd/member/wal")):
         return "etcd"
     return "sqlite" if os.path.isfile(os.path.join(data, "server/db/state.db")) else "external"
 

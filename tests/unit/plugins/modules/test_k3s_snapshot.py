@@ -19,9 +19,10 @@ RELEASE = "v1.34.2+k3s1"
 
 @pytest.fixture
 def server(tmp_path):
-    """Data of a server with SQLite in WAL mode, a row of which is not in the main file yet."""
+    """Data of a server with SQLite in WAL mode, a row of which is not in the main file yet, and the name K3s gives every etcd member."""
     folder = tmp_path / "data/server/db"
-    folder.mkdir(parents=True)
+    (folder / "etcd").mkdir(parents=True)
+    (folder / "etcd/name").write_text("node-01-0123abcd")
     (folder.parent / "token").write_text("K10abc::server:secret\n")
     database = sqlite3.connect(str(folder / "state.db"))
     database.execute("PRAGMA journal_mode=WAL")
@@ -109,7 +110,7 @@ def test_a_damaged_database_is_no_snapshot(server):
     ],
 )
 def test_etcd(server, monkeypatch, answer, said):
-    (server / "data/server/db/etcd").mkdir()
+    (server / "data/server/db/etcd/member/wal").mkdir(parents=True)
     commands = []
 
     def save(_module, command, **_how):
