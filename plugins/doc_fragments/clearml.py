@@ -43,6 +43,14 @@ options:
   ca_path:
     description: File on the target with the certificate of the authority that signed the server's, in PEM form.
     type: path
+  client_cert:
+    description:
+      - File on the target with the certificate that this side shows, in PEM form, for servers behind a proxy that asks for one.
+      - It may hold the key too.
+    type: path
+  client_key:
+    description: File on the target with the key of O(client_cert), in PEM form.
+    type: path
   use_proxy:
     description: Whether the proxy variables of the environment count.
     type: bool

@@ -24,6 +24,8 @@ def connection_arguments():
         "timeout_seconds": {"type": "int", "default": 30},
         "validate_certs": {"type": "bool", "default": True},
         "ca_path": {"type": "path"},
+        "client_cert": {"type": "path"},
+        "client_key": {"type": "path"},
         "use_proxy": {"type": "bool", "default": True},
     }
 
@@ -34,5 +36,5 @@ def transport_of(params):
     :param params: `module.params`
     :raises InvalidInput: an option has a value that cannot be meant
     """
-    names = ("api_url", "access_key", "secret_key", "token", "timeout_seconds", "validate_certs", "ca_path", "use_proxy")
-    return Transport(**{name: params[name] for name in names})
+    names = ("api_url", "access_key", "secret_key", "token", "timeout_seconds", "validate_certs", "ca_path", "client_cert", "client_key")
+    return Transport(use_proxy=params["use_proxy"], **{name: params[name] for name in names})

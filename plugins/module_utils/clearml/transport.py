@@ -86,6 +86,8 @@ class Transport(object):
     :param timeout_seconds: for one attempt, from the first byte sent to the last byte read (int or float)
     :param validate_certs: whether the server's certificate is checked (bool)
     :param ca_path: file with the certificates of the authority, or None
+    :param client_cert: file with the certificate that this side shows, or None
+    :param client_key: file with its key, None where it is in the same file
     :param use_proxy: whether the proxy variables of the environment count (bool)
     :param opener: function with the signature of `open_url`
     :param sleep: function that waits for a number of seconds
@@ -101,6 +103,8 @@ class Transport(object):
         timeout_seconds=30,
         validate_certs=True,
         ca_path=None,
+        client_cert=None,
+        client_key=None,
         use_proxy=True,
         opener=open_url,
         sleep=time.sleep,
@@ -109,13 +113,22 @@ class Transport(object):
         self.api_url = check_url(api_url)
         if timeout_seconds <= 0:
             raise InvalidInput("timeout_seconds must be above 0")
-        if ca_path and not os.access(ca_path, os.R_OK):
-            raise InvalidInput("ca_path %s is not a file that can be read on this host" % ca_path)
+        for option, path in (("ca_path", ca_path), ("client_cert", client_cert), ("client_key", client_key)):
+            if path and not os.access(path, os.R_OK):
+                raise InvalidInput("%s %s is not a file that can be read on this host" % (option, path))
+        if client_key and not client_cert:
+            raise InvalidInput("client_key needs client_cert")
         self.timeout_seconds = timeout_seconds
         self.access_key = access_key
         self.server_api_version = None
         self._clock_ahead = 0.0
-        self._settings = {"validate_certs": validate_certs, "ca_path": ca_path, "use_proxy": use_proxy}
+        self._settings = {
+            "validate_certs": validate_certs,
+            "ca_path": ca_path,
+            "client_cert": client_cert,
+            "client_key": client_key,
+            "use_proxy": use_proxy,
+        }
         self._opener = opener
         self._sleep = sleep
         self._clock = clock
