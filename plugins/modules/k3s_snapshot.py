@@ -166,11 +166,11 @@ def save(run_command, data, kind, release, target):
 def take(module, folder, name, kind):
     """Takes the snapshot and gives it its name once it is whole."""
     data, release = module.params["data_folder"], module.params["release"]
-    os.umask(0o077)
     partial = os.path.join(folder, PARTIAL + name)
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         os.chmod(folder, 0o700)
+        os.umask(0o077)
         for left in os.listdir(folder):
             if left.startswith(PARTIAL):
                 shutil.rmtree(os.path.join(folder, left))
