@@ -10,7 +10,8 @@
 //
 //   - The datastore is chosen as in pkg/cluster/managed.go: etcd data on disk first, then cluster-init or server with a token,
 //     else kine over datastore-endpoint or db/state.db. SQLite becomes etcd at the first start with cluster-init; state.db
-//     is renamed to state.db.migrated (pkg/etcd/etcd.go, migrateFromSQLite).
+//     is renamed to state.db.migrated (pkg/etcd/etcd.go, migrateFromSQLite). db/etcd/name is there without etcd too: data of
+//     etcd are there when db/etcd/member/wal is (same file, SetControlConfig and IsInitialized).
 //   - Authorities, service key and encryption keys lie in the datastore under /bootstrap/HASH, encrypted with the token
 //     (pkg/cluster/storage.go, encrypt.go). Another token: "bootstrap data already found and encrypted with different token".
 //     Files on disk that are others and newer: "... newer than datastore and could cause a cluster outage."

@@ -19,15 +19,20 @@ import (
 )
 
 // runSnapshot is `k3s etcd-snapshot` for local snapshots (k3s-io/k3s pkg/cli/etcdsnapshot). K3s asks the running server to act;
-// here the command asks etcd itself.
+// here the command checks that the server is there and asks etcd itself.
 func runSnapshot(args []string) error {
-	var data, folder, name string
+	var data, folder, name, given, url string
 	root := &cobra.Command{Use: "etcd-snapshot", SilenceUsage: true, SilenceErrors: true}
 	root.PersistentFlags().StringVarP(&data, "data-dir", "d", "/var/lib/rancher/k3s", "folder of the state")
 	root.PersistentFlags().StringVar(&folder, "dir", "", "folder of the snapshots")
 	root.PersistentFlags().StringVar(&folder, "etcd-snapshot-dir", "", "folder of the snapshots")
 	root.PersistentFlags().StringVar(&name, "name", "on-demand", "first part of the snapshot's name")
+	root.PersistentFlags().StringVarP(&given, "etcd-token", "t", os.Getenv("K3S_TOKEN"), "token of the cluster")
+	root.PersistentFlags().StringVarP(&url, "etcd-server", "s", "https://127.0.0.1:6443", "supervisor")
 	local := func() (*etcd.Local, error) {
+		if _, err := asServer(data, given, url); err != nil {
+			return nil, err
+		}
 		l := &etcd.Local{Dir: filepath.Join(data, "server")}
 		if folder == "" {
 			folder = filepath.Join(l.Dir, "db", "snapshots")

@@ -103,6 +103,10 @@ func (s *Server) bootstrap(ctx context.Context) error {
 	if s.passwords, err = loadPasswords(filepath.Join(s.dir, "cred", "passwd")); err != nil {
 		return err
 	}
+	// Every server names its member, that over SQLite too (k3s-io/k3s pkg/etcd/etcd.go, SetControlConfig).
+	if _, err := s.local().Name(s.id.Name); err != nil {
+		return err
+	}
 	if s.usesEtcd() {
 		err = s.joinServer(wanted)
 	} else if s.store, err = s.startSQL(ctx); err == nil {
