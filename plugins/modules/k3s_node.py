@@ -10,8 +10,8 @@ short_description: Keep labels and taints of a node in step
 version_added: 0.1.0
 description:
   - Sets labels and taints of a Kubernetes node and takes off those that it set before and that are wanted no more.
-  - Which ones it set is noted on the node itself, in the annotations C(homelab-mlops/labels) and C(homelab-mlops/taints). Labels and taints that
-    somebody else set stay as they are.
+  - Which ones it set is noted on the node itself, in the annotations C(homelab-mlops/labels) and C(homelab-mlops/taints).
+    Labels and taints that somebody else set stay as they are.
   - Runs on a K3s server, as root, with that server's C(k3s kubectl).
 author:
   - homelab.mlops contributors (@homelab-mlops)
@@ -185,11 +185,13 @@ class Cluster:
 
 
 def keep(cluster, name, labels, taints, write):
-    """Brings the node in step. Returns what was and what is; NodeError when the node cannot be read or changed."""
+    """Brings the node in step. Returns the report of it and what is kept now; NodeError when the node cannot be read or changed."""
     for _attempt in range(ATTEMPTS):
         before, after, patch = plan(cluster.read(name), labels, taints)
         if not patch or not write or cluster.patch(name, patch):
-            return before, after, bool(patch)
+            report = difference(before, after)
+            report["changed"] = bool(patch)  # a note alone is a change too
+            return report, after
     raise NodeError(f"labels and taints of node {name} cannot be set: it changed {ATTEMPTS} times meanwhile, run again")
 
 
@@ -205,10 +207,10 @@ def main():
     try:
         labels = {name: label_value(value) for name, value in module.params["labels"].items()}
         taints = [taint_of(text) for text in module.params["taints"]]
-        before, after, changed = keep(Cluster(module), module.params["name"], labels, taints, not module.check_mode)
+        report, after = keep(Cluster(module), module.params["name"], labels, taints, not module.check_mode)
     except NodeError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**dict(difference(before, after), changed=changed), **after)
+    module.exit_json(**report, **after)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Kubectl:
         self.patches = []
         self.disturb = 0
 
-    def run(self, module, args, data=None, **_unused):
+    def run(self, args, data=None, **_unused):
         assert args[:3] == ["/usr/local/bin/k3s", "kubectl", "--request-timeout=10s"]
         words = args[3:]
         if self.missing:
@@ -58,7 +58,7 @@ class Kubectl:
 def kubectl(monkeypatch):
     def start(**state):
         fake = Kubectl(**state)
-        monkeypatch.setattr(AnsibleModule, "run_command", lambda module, args, **options: fake.run(module, args, **options))
+        monkeypatch.setattr(AnsibleModule, "run_command", fake.run)
         return fake
 
     return start
@@ -71,7 +71,11 @@ def run(check=False, **options):
 def test_set_change_and_take_off_again(kubectl):
     fake = kubectl(labels={"kubernetes.io/os": "linux"}, taints=[FOREIGN])
     steps = [
-        ({"labels": {"disk": "ssd", "gpu": True, "spare": None}, "taints": ["dedicated=ml:NoSchedule"]}, {"disk": "ssd", "gpu": "true", "spare": ""}, 2),
+        (
+            {"labels": {"disk": "ssd", "gpu": True, "spare": None}, "taints": ["dedicated=ml:NoSchedule"]},
+            {"disk": "ssd", "gpu": "true", "spare": ""},
+            2,
+        ),
         ({"labels": {"disk": "nvme"}, "taints": ["dedicated=db:NoSchedule", "old:NoExecute"]}, {"disk": "nvme"}, 3),
         ({"labels": {"disk": "nvme"}, "taints": ["dedicated:NoSchedule"]}, {"disk": "nvme"}, 2),
         ({}, {}, 1),
