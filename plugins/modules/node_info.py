@@ -134,7 +134,8 @@ node:
         - K3s on this machine. C(version) is that of the installed binary, empty without one. C(server) and C(agent) are the states of the
           units as systemd names them, empty without a unit. C(images) are names of image archives.
         - Of a server, C(data) is whether there is a folder of data, C(etcd) and C(sqlite) whether the data of a cluster is kept in an
-          embedded etcd or in SQLite there, and C(authority) the SHA-256 of the certificate of the cluster's authority, which all its servers share.
+          embedded etcd or in SQLite there, and C(authority) the SHA-256 of the certificate of the cluster's
+          authority, which all its servers share.
         - C(join) is the URL by which the node joins, from C(config.yaml.d/10-join.yaml). C(password) is whether the node has the
           password that its name is bound to. C(files) are those of the files that K3s need not have, such as C(registries.yaml), that
           are there.
