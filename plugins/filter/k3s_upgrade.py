@@ -107,7 +107,8 @@ def k3s_upgrade_plan(nodes, target, servers, workers, names, probes, run, target
         if server:
             refusals += _server_refusals(row, node, etcd, target)
         elif row["state"] == "absent":
-            notes.append(f"{host}: does not answer and stays at {row['from'] or 'what it has'}: start it and run again")
+            stays = "had " + target + " when it was last seen" if row["from"] == target else f"stays at {row['from'] or 'what it has'}"
+            notes.append(f"{host}: does not answer and {stays}: start it and run again")
         elif row["state"] == "new":
             notes.append(f"{host}: is not in the cluster and is left out: run site.yml for it")
         versions = [node["version"]] if node else []

@@ -134,6 +134,8 @@ def test_workers_that_are_away_or_new_are_noted(cluster):
     plan = cluster.plan()
     assert (plan["rows"][3]["state"], plan["refusals"]) == ("absent", [])
     assert plan["notes"] == ["node-04: does not answer and stays at v1.33.5+k3s1: start it and run again"]
+    cluster.nodes["node-04"]["version"] = NEW
+    assert cluster.plan()["notes"] == ["node-04: does not answer and had v1.34.2+k3s1 when it was last seen: start it and run again"]
     cluster.probes["node-04"] = {"k3s": {"version": "", "server": "", "agent": ""}}
     del cluster.nodes["node-04"]
     assert cluster.plan()["notes"] == ["node-04: is not in the cluster and is left out: run site.yml for it"]
