@@ -124,4 +124,5 @@ part-demo:
 	python tests/end_to_end/demo.py
 
 part-bench:
+	python tests/benchmarks/clearml_modules.py
 	python tests/benchmarks/run.py
