@@ -368,14 +368,14 @@ def test_rotation_by_age(server, tmp_path):
 
 def test_rotation_by_age_of_a_given_pair(server):
     stored = server.add_credential("worker-a")
-    options = {"stored": stored, "rotate": "older_than", "older_than": "1h"}
-    assert "needs path or stored_created" in credentials(server, **options)["msg"]
-    assert "stored_created must be a time" in credentials(server, stored_created="yesterday", **options)["msg"]
+    options = {"rotate": "older_than", "older_than": "1h"}
+    assert "needs path or stored_created" in credentials(server, stored=stored, **options)["msg"]
+    assert "stored_created must be a time" in credentials(server, stored=stored, stored_created="yesterday", **options)["msg"]
     young = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - 1800))
-    assert credentials(server, stored_created=young, **options)["changed"] is False
-    made = credentials(server, stored_created="2026-01-01T00:00:00+00:00", **options)
+    assert credentials(server, stored=stored, stored_created=young, **options)["changed"] is False
+    made = credentials(server, stored=stored, stored_created="2026-01-01T00:00:00+00:00", **options)
     assert made["reason"] == "the stored pair is older than 1h"
-    assert credentials(server, **dict(options, stored=pair_of(made), stored_created=made["created_at"]))["changed"] is False
+    assert credentials(server, stored=pair_of(made), stored_created=made["created_at"], **options)["changed"] is False
 
 
 @pytest.mark.parametrize("older_than", ["", "90", "0d", "-1d", "1.5h", "d", "90 days"])

@@ -28,6 +28,13 @@ def task(server, check=False, **options):
     return run("clearml_task", check=check, **dict(server.connection, **options))
 
 
+def but(options, **other):
+    """The same options, but for some."""
+    result = dict(options)
+    result.update(other)
+    return result
+
+
 def twice(server, **options):
     """Check mode, run, check mode, run; returns the first real one."""
     before = copy.deepcopy((server.tasks, server.projects))
@@ -51,7 +58,7 @@ def test_create_modify_delete(server):
     server.tasks[0]["hyperparams"] = {"Args": {"old": {"section": "Args", "name": "old", "value": "1"}}}
     twice(
         server,
-        **dict(SMOKE, code="print(2)\n", parameters={"epochs": 3, "General/x": "y"}, tags=["b", "a"], comment="c", requirements="torch"),
+        **but(SMOKE, code="print(2)\n", parameters={"epochs": 3, "General/x": "y"}, tags=["b", "a"], comment="c", requirements="torch"),
     )
     assert server.tasks[0]["script"]["diff"] == "print(2)\n"
     assert server.tasks[0]["script"]["requirements"] == {"pip": "torch"}
@@ -65,7 +72,7 @@ def test_queued_and_stopped(server):
     done = twice(server, **QUEUED)
     assert (done["action"], done["task"]["status"], done["task"]["queue"]) == ("queued", "queued", server.queue)
     other = server.add_queue("other-queue")
-    assert twice(server, **dict(QUEUED, queue="other-queue"))["task"]["queue"] == other
+    assert twice(server, **but(QUEUED, queue="other-queue"))["task"]["queue"] == other
     assert twice(server, name="smoke test", project="homelab/checks", state="stopped")["task"]["status"] == "stopped"
     server.tasks[0].update(status="in_progress", last_worker="gpu-01:0")
     assert twice(server, id="t-0", state="stopped")["task"]["status_message"] == "stopping"
@@ -111,7 +118,7 @@ def test_again(server, again, status, new):
 
 
 def test_a_copy(server):
-    task(server, **dict(SMOKE, parameters={"epochs": 1}))
+    task(server, **but(SMOKE, parameters={"epochs": 1}))
     done = twice(server, name="a copy", project="homelab/copies", clone_of="t-0", parameters={"epochs": 9}, state="queued", queue="default")
     copied = server.tasks[1]
     assert (copied["script"]["diff"], copied["hyperparams"]["Args"]["epochs"]["value"]) == (SMOKE["code"], "9")
@@ -234,9 +241,9 @@ def test_what_cannot_be_meant(server, options, reason):
 
 
 def test_what_is_missing_is_said_before_anything_is_made(server):
-    assert task(server, **dict(QUEUED, queue="nosuch"))["msg"] == "there is no ClearML queue 'nosuch': make it with clearml_queue"
+    assert task(server, **but(QUEUED, queue="nosuch"))["msg"] == "there is no ClearML queue 'nosuch': make it with clearml_queue"
     assert "give code, script or clone_of" in task(server, name="abc", project="vision")["msg"]
-    assert "must be a name, or a section" in task(server, **dict(SMOKE, parameters={"/x": 1}))["msg"]
+    assert "must be a name, or a section" in task(server, **but(SMOKE, parameters={"/x": 1}))["msg"]
     assert "no ClearML task with the id 'nosuch'" in task(server, id="nosuch", state="stopped")["msg"]
     assert (server.tasks, server.projects) == ([], [])
 
