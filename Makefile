@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PARTS := lint sanity unit docs build contract molecule e2e
+PARTS := lint sanity unit docs build contract molecule e2e cluster
 STAGE := $(CURDIR)/.build/collections/ansible_collections/homelab/mlops
 RUN := .venv/bin/python tests/tools/run_parts.py
 
@@ -18,7 +18,7 @@ export ANSIBLE_HOME := $(CURDIR)/.build/ansible
 export ANSIBLE_TEST_CONTENT_ROOT := $(STAGE)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test $(PARTS) bench soak clean venv stage lock format part-%
+.PHONY: help demo test $(PARTS) bench bench-k3s soak clean venv stage lock format part-%
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +54,14 @@ molecule: stage ## each role on lab hosts: check, converge, idempotence, verify
 e2e: stage ## the whole story on four lab hosts: install, experiment, second run, new worker, killed run
 	@$(RUN) --clean-up e2e
 
+cluster: stage ## years of a cluster in one story: grow, add, upgrade, lose machines, remove, uninstall
+	@$(RUN) --clean-up cluster
+
 bench: stage ## times of the main job and of a run without changes, into .build/bench
 	@$(RUN) --no-limit bench
+
+bench-k3s: stage ## the K3s part beside k3s-io/k3s-ansible (K3S_ANSIBLE=its checkout), and the price of one more worker
+	@$(RUN) --no-limit --clean-up bench-k3s
 
 soak: stage ## the long variants of the tests
 	@$(RUN) --no-limit --clean-up soak
@@ -115,7 +121,10 @@ part-molecule:
 	tests/tools/molecule_all
 
 part-e2e:
-	python -m pytest tests/end_to_end -m "not soak"
+	python -m pytest tests/end_to_end -m "not soak" --ignore tests/end_to_end/test_cluster_life.py
+
+part-cluster:
+	python -m pytest tests/end_to_end/test_cluster_life.py
 
 part-soak:
 	python -m pytest tests/end_to_end tests/contract -m soak

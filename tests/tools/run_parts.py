@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs parts of the checks one after another, each under its budget, and sums them up.
 
-A part NAME is the make target ``part-NAME``; its budget in minutes and the lab it owns stand in the table of TESTING.md.
+A part NAME is the make target ``part-NAME``; its budget in minutes and the labs it owns stand in the table of TESTING.md.
 A part that goes over its budget is marked; one that takes LIMIT_FACTOR times as long is ended and has failed. All parts
 run, also after one failed. Exit status: 0 when every part passed, 1 when one failed, 130 after Ctrl-C.
 """
@@ -34,7 +34,7 @@ HEARTBEAT_SECONDS = 30.0
 # What an interrupted part gets to take its lab down before it is ended for good.
 GRACE_SECONDS = 90.0
 
-_ROW = re.compile(r"^\| `(?P<name>[a-z0-9_-]+)` \| (?P<minutes>[0-9.]+) \| (?P<lab>`[a-z0-9-]+`|-) \|")
+_ROW = re.compile(r"^\| `(?P<name>[a-z0-9_-]+)` \| (?P<minutes>[0-9.]+) \| (?P<labs>`[a-z0-9-]+`(?:, `[a-z0-9-]+`)*|-) \|")
 
 
 class TableError(Exception):
@@ -43,11 +43,11 @@ class TableError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One row of the table: name, budget in seconds, name of the lab that it owns or None."""
+    """One row of the table: name, budget in seconds, names of the labs that it owns."""
 
     name: str
     budget: float
-    lab: str | None
+    labs: tuple[str, ...]
 
 
 @dataclasses.dataclass
@@ -64,15 +64,15 @@ class Result:
 
 
 def read_table(text: str) -> dict[str, Part]:
-    """The parts by name from the rows ``| `name` | minutes | `lab` or - | ...``; TableError for a name that is there twice."""
+    """The parts by name from the rows ``| `name` | minutes | `lab`, `lab` or - | ...``; TableError for a name that is there twice."""
     parts: dict[str, Part] = {}
     for line in text.splitlines():
         match = _ROW.match(line)
         if match:
-            name, lab = match["name"], match["lab"].strip("`")
+            name = match["name"]
             if name in parts:
                 raise TableError(f"TESTING.md: two rows for {name}: keep one")
-            parts[name] = Part(name, float(match["minutes"]) * 60, None if lab == "-" else lab)
+            parts[name] = Part(name, float(match["minutes"]) * 60, tuple(re.findall("`(.*?)`", match["labs"])))
     return parts
 
 
@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     if absent:
         raise TableError(f"TESTING.md: no row in the table of parts for {', '.join(absent)}: add one with its budget in minutes")
     parts = [table[name] for name in options.part]
-    labs = sorted({part.lab for part in parts if part.lab})
+    labs = sorted({lab for part in parts for lab in part.labs})
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runner = Runner()

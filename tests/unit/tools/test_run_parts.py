@@ -13,9 +13,9 @@ import pytest
 import run_parts
 
 
-def test_the_table_gives_budget_and_lab():
-    table = run_parts.read_table("| part | budget |\n|---|---|\n| `unit` | 1.5 | - | x |\n| `e2e` | 15 | `e2e` | y |\n")
-    assert table == {"unit": run_parts.Part("unit", 90.0, None), "e2e": run_parts.Part("e2e", 900.0, "e2e")}
+def test_the_table_gives_budget_and_labs():
+    table = run_parts.read_table("| part | budget |\n|---|---|\n| `unit` | 1.5 | - | x |\n| `e2e` | 15 | `e2e`, `more` | y |\n")
+    assert table == {"unit": run_parts.Part("unit", 90.0, ()), "e2e": run_parts.Part("e2e", 900.0, ("e2e", "more"))}
 
 
 def test_a_part_named_twice_is_refused():
