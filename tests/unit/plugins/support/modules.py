@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import io
 import json
+import urllib.request
 from unittest import mock
 
 import pytest
@@ -40,6 +41,7 @@ def run(module_name, /, check=False, **options):
     arguments.update(_ansible_check_mode=check, _ansible_diff=True, _ansible_remote_tmp="/tmp", _ansible_keep_remote_files=False)
     output = io.StringIO()
     of_this_run = mock.patch.dict(warnings._global_warnings, clear=True)  # a module's process has its own
-    with of_this_run, patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
+    opener = mock.patch.object(urllib.request, "_opener", None)  # open_url leaves its own behind
+    with of_this_run, opener, patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
         module.main()
     return Outcome(json.loads(output.getvalue()), ended.value.code)
