@@ -167,7 +167,15 @@ def server_and_worker(lab: Session):
 def machines(lab: Session):
     """Inventories are right here, machines are not."""
     yield {}
-    yield {"gpu-01": {"ansible_python_interpreter": "/run/skewed/python3"}}
+    yield {
+        "gpu-01": {"ansible_python_interpreter": "/run/skewed/python3"},
+        "node-02": {"ansible_python_interpreter": "/run/old-machine/python3"},
+    }
+    # The kernel answers programs below it as it would on a machine of 32 bits.
+    wrapper = (
+        "printf '#!/bin/sh\\nexec setarch i686 /usr/bin/python3 \"$@\"\\n' | sudo install -D -m 755 /dev/stdin /run/old-machine/python3"
+    )
+    yield changed(lab, "node-02", wrapper, "sudo rm -r /run/old-machine")
     yield listening(lab, "node-01", 6443, "SOCK_STREAM")
     yield listening(lab, "node-02", 8472, "SOCK_DGRAM")
     yield mounted(lab, "node-01", "/var/lib/rancher", "-t tmpfs -o size=20g,noexec tmpfs")
@@ -276,6 +284,7 @@ FINDINGS = {
         ("node-01, node-02", "share one machine-id", "0123456789abcdef", "systemd-machine-id-setup"),
         ("gpu-01", "the clock differs from the controller's", "synchronise both"),
         ("gpu-01", "operating system is not supported", "Fedora 43", "use Debian"),
+        ("node-02", "architecture is not supported", "i686", "x86_64 or aarch64"),
         ("gpu-01", "there is no default route", "set one"),
     ],
     unreachable: [("node-09", "cannot be reached", "check name, address, key and network")],
