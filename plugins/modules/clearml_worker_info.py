@@ -54,6 +54,10 @@ workers:
       description: Id.
       type: str
       sample: gpu-01:gpu0
+    alive:
+      description: Whether it called the server within the last 90 seconds, by the clock of the server.
+      type: bool
+      sample: true
     busy:
       description: Whether it runs a task.
       type: bool
@@ -75,6 +79,10 @@ workers:
       description: When it last called the server, in UTC.
       type: str
       sample: "2026-11-21T00:33:18.726066+00:00"
+    seen_seconds_ago:
+      description: Seconds since then.
+      type: int
+      sample: 12
     last_report:
       description: When it last reported on a task, in UTC, or null.
       type: str

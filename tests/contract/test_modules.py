@@ -237,6 +237,17 @@ def test_user(double, alice, system):
     assert run("clearml_server_info", **{**alice, **pair})["user"]["role"] == "admin"
 
 
+def test_worker_info(double, alice):
+    authorization = basic(*ALICE)
+    queue = double.call("queues.get_default", {}, authorization)["data"]["id"]
+    double.call("workers.register", {"worker": "gpu-07:0", "queues": [queue]}, authorization)
+    found = run("clearml_worker_info", **alice, pattern="gpu-07:*")["workers"][0]
+    assert (found["alive"], found["busy"], found["queues"], found["user"]["name"]) == (True, False, ["default"], "Alice Example")
+    assert 0 <= found["seen_seconds_ago"] < 60
+    double.call("workers.unregister", {"worker": "gpu-07:0"}, authorization)
+    assert run("clearml_worker_info", **alice, pattern="gpu-07:*")["count"] == 0
+
+
 def test_project(double, alice):
     name = "vision/training/über"
     done = twice(double, "clearml_project", **alice, name=name, default_output_destination="s3://192.0.2.20:9000/clearml")

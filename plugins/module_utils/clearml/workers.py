@@ -9,6 +9,10 @@ reports every 30 s; `running_time` is in milliseconds.
 
 from __future__ import annotations
 
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.times import seconds_since
+
+ALIVE_SECONDS = 90  # three of an agent's reports
+
 
 def read(transport, pattern=None, last_seen_seconds=None):
     """The workers that the server knows, by id.
@@ -23,15 +27,18 @@ def read(transport, pattern=None, last_seen_seconds=None):
     if last_seen_seconds is not None:
         body["last_seen"] = last_seen_seconds
     found = transport.call("workers.get_all", body).get("workers") or []
-    return sorted((_worker(entry) for entry in found), key=lambda worker: (worker["id"], worker["user"]["name"] or ""))
+    now = transport.server_time()
+    return sorted((_worker(entry, now) for entry in found), key=lambda worker: (worker["id"], worker["user"]["name"] or ""))
 
 
-def _worker(entry):
+def _worker(entry, now):
+    seen = seconds_since(entry.get("last_activity_time"), now)
     task = entry.get("task") or {}
     queue = entry.get("queue") or {}
     user = entry.get("user") or {}
     return {
         "id": entry["id"],
+        "alive": seen is not None and seen <= ALIVE_SECONDS,
         "busy": bool(task.get("id")),
         "task": {"id": task["id"], "name": task.get("name"), "running_seconds": (task.get("running_time") or 0) // 1000}
         if task.get("id")
@@ -39,6 +46,7 @@ def _worker(entry):
         "queue": queue.get("name"),
         "queues": [served.get("name") or served.get("id") for served in entry.get("queues") or []],
         "last_seen": entry.get("last_activity_time"),
+        "seen_seconds_ago": seen,
         "last_report": entry.get("last_report_time"),
         "ip": entry.get("ip"),
         "tags": sorted(entry.get("tags") or []),

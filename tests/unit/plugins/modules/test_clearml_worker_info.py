@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml import times, transport
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import RECORDED, ClearMLServer
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
 
@@ -19,17 +20,21 @@ def workers(server, **options):
     return run("clearml_worker_info", **dict(server.connection, **options))
 
 
-def test_an_agent_at_work(server):
+@pytest.mark.parametrize("ago, alive", [(12, True), (90, True), (91, False)])
+def test_an_agent_at_work(server, monkeypatch, ago, alive):
+    monkeypatch.setattr(transport.Transport, "server_time", lambda self: times.moment_of("2026-11-21T00:33:18+00:00") + ago + 1)
     server.workers = RECORDED["workers.get_all: an agent at work"]["body"]["data"]["workers"]
     found = workers(server, check=True)
     assert (found["changed"], found["count"], found["busy_count"]) == (False, 1, 1)
     assert found["workers"][0] == {
         "id": "realbox:cpu:0",
+        "alive": alive,
         "busy": True,
         "task": {"id": "d452d26027c94b388b2ad85ce5f409f4", "name": "longone", "running_seconds": 20},
         "queue": "testq",
         "queues": ["testq"],
         "last_seen": "2026-11-21T00:33:18.726066+00:00",
+        "seen_seconds_ago": ago,
         "last_report": "2026-11-21T00:33:18.726066+00:00",
         "ip": "127.0.0.1",
         "tags": [],
