@@ -68,9 +68,8 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mlops.plugins.module_utils.difference import difference
+from ansible_collections.homelab.mlops.plugins.module_utils.k3s.kubectl import Kubectl, KubectlError
 
-K3S = "/usr/local/bin/k3s"
-API_SECONDS = 10
 # How often a change is tried when somebody else changed the node between reading and writing.
 ATTEMPTS = 5
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -160,28 +159,27 @@ def plan(node, labels, taints):
 
 
 class Cluster:
-    """The Kubernetes API by way of this server's kubectl."""
+    """Nodes, read and changed by way of this server's kubectl."""
 
-    def __init__(self, module):
-        self.module = module
-
-    def _kubectl(self, *words, data=None):
-        rc, out, err = self.module.run_command([K3S, "kubectl", f"--request-timeout={API_SECONDS}s", *words], data=data)
-        return rc, out, " ".join((err or out).split())
+    def __init__(self, kubectl):
+        self.kubectl = kubectl
 
     def read(self, name):
         """The node. NodeError when there is none or the API does not answer."""
-        rc, out, error = self._kubectl("get", "node", name, "--output=json")
-        if rc != 0:
-            raise NodeError(f"node {name} cannot be read: {error}")
-        return json.loads(out)
+        try:
+            return self.kubectl.node(name)
+        except KubectlError as error:
+            raise NodeError(f"node {name} cannot be read: {error}") from None
 
     def patch(self, name, patch):
         """Whether the patch was applied; not when the node changed meanwhile. NodeError otherwise."""
-        rc, _out, error = self._kubectl("patch", "node", name, "--type=merge", "--patch-file=/dev/stdin", data=json.dumps(patch))
-        if rc != 0 and "the object has been modified" not in error:
-            raise NodeError(f"labels and taints of node {name} cannot be set: {error}")
-        return rc == 0
+        try:
+            self.kubectl.patch_node(name, patch)
+        except KubectlError as error:
+            if "the object has been modified" not in str(error):
+                raise NodeError(f"labels and taints of node {name} cannot be set: {error}") from None
+            return False
+        return True
 
 
 def keep(cluster, name, labels, taints, write):
@@ -207,7 +205,7 @@ def main():
     try:
         labels = {name: label_value(value) for name, value in module.params["labels"].items()}
         taints = [taint_of(text) for text in module.params["taints"]]
-        report, after = keep(Cluster(module), module.params["name"], labels, taints, not module.check_mode)
+        report, after = keep(Cluster(Kubectl(module.run_command)), module.params["name"], labels, taints, not module.check_mode)
     except NodeError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**report, **after)

@@ -28,15 +28,15 @@ class Kubectl:
         self.patches = []
         self.disturb = 0
 
-    def run(self, args, data=None, **_unused):
-        assert args[:3] == ["/usr/local/bin/k3s", "kubectl", "--request-timeout=10s"]
+    def run(self, args, **_unused):
+        assert args[:3] == ["/usr/local/bin/k3s", "kubectl", "--request-timeout=20s"]
         words = args[3:]
         if self.missing:
             return 1, "", 'Error from server (NotFound): nodes "node-01" not found\n'
         if words == ["get", "node", "node-01", "--output=json"]:
             return 0, json.dumps(self.node), ""
-        assert words == ["patch", "node", "node-01", "--type=merge", "--patch-file=/dev/stdin"]
-        patch = json.loads(data)
+        assert words[:5] == ["patch", "node", "node-01", "--type=merge", "--patch"]
+        patch = json.loads(words[5])
         self.patches.append(patch)
         if self.disturb:
             self.disturb -= 1
@@ -138,7 +138,7 @@ def test_no_such_node(kubectl):
     kubectl(missing=True)
     outcome = run(labels={"a": "b"})
     assert outcome["failed"]
-    assert outcome["msg"] == 'node node-01 cannot be read: Error from server (NotFound): nodes "node-01" not found'
+    assert outcome["msg"] == 'node node-01 cannot be read: kubectl get: Error from server (NotFound): nodes "node-01" not found'
 
 
 @pytest.mark.parametrize("text", ["a", "a=b", "a=b:Never", ":NoSchedule", "=b:NoSchedule"])
