@@ -89,7 +89,11 @@ DRAIN = ["node-02", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=
 @pytest.fixture
 def cluster(monkeypatch):
     one = Cluster()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda module, command, **how: one(module, command, **how))
+
+    def run_command(module, command, **how):
+        return one(module, command, **how)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", run_command)
     monkeypatch.setattr(kubectl, "PAUSE_SECONDS", 0)
     return one
 

@@ -57,7 +57,11 @@ class Cluster(object):
 @pytest.fixture
 def cluster(monkeypatch):
     one = Cluster()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda module, words, **how: one.command(module, words, **how))
+
+    def run_command(module, words, **how):
+        return one.command(module, words, **how)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", run_command)
     monkeypatch.setattr(Supervisor, "members", lambda _self: one.members)
     return one
 

@@ -54,7 +54,10 @@ class Server(LocalServer):
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     with Server(tmp_path / "data") as one:
-        made = lambda: supervisor.Supervisor(str(tmp_path / "data"), one.url)  # noqa: E731
+
+        def made():
+            return supervisor.Supervisor(str(tmp_path / "data"), one.url)
+
         monkeypatch.setattr(k3s_token, "Supervisor", made)
         one.supervisor = made()
         one.note = tmp_path / "etc" / "homelab-token.next"
