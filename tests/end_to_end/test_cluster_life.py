@@ -69,6 +69,7 @@ def test_a_worker_is_added_while_the_first_server_has_no_power(cluster):
     assert cluster.nodes("node-02")["node-05"]["ready"]
     assert cluster.processes(*others) == before
     cluster.session.lab("up", "--topology", "cluster")
+    cluster.session.ssh("node-01", "timeout 180 sh -c 'until systemctl is-active --quiet k3s; do sleep 1; done'", timeout=200)
     cluster.session.kubectl("node-02", "wait", "node/node-01", "--for=condition=Ready", "--timeout=180s")
     assert cluster.nodes("node-02")["node-01"]["voter"]
 
