@@ -139,9 +139,9 @@ node:
         - C(join) is the URL by which the node joins, from C(config.yaml.d/10-join.yaml). C(password) is whether the node has the
           password that its name is bound to. C(files) are those of the files that K3s need not have, such as C(registries.yaml), that
           are there.
-        - C(ready) is whether the API answers that it is ready. C(nodes) has a dict for each node with C(name), C(address), C(ready),
-          C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and C(kept)
-          (whether labels or taints are kept in step by M(homelab.mlops.k3s_node)).
+        - C(ready) is whether the API answers that it is ready and tells its nodes. C(nodes) has a dict for each node with C(name),
+          C(address), C(ready), C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and
+          C(kept) (whether labels or taints are kept in step by M(homelab.mlops.k3s_node)).
       type: dict
     files:
       description: Those of the files in O(files) that are there, each with C(sha256) and C(mode).
@@ -369,6 +369,8 @@ def k3s(module):
         found["ready"] = rc == 0 and out.strip() == "ok"
         if found["ready"]:
             rc, out, _err = module.run_command([*kubectl, "nodes", "-o", "json"])
+            # An API that does not tell its nodes is not ready: a cluster without any would look as if every name were free.
+            found["ready"] = rc == 0
             found["nodes"] = nodes_of(out) if rc == 0 else []
     return found
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from ansible_collections.homelab.mlops.plugins.modules import node_info
 
 
@@ -69,6 +70,22 @@ def test_nodes():
             "kept": False,
         },
     ]
+
+
+@pytest.mark.parametrize("status, ready", [(0, True), (1, False)])
+def test_an_api_that_does_not_tell_its_nodes_is_not_ready(monkeypatch, status, ready):
+    class Module:
+        params = {"cluster": True}
+
+        def run_command(self, words):
+            if "--version" in words:
+                return 0, "k3s version v1.34.1+k3s1 (24fc436e)\n", ""
+            return (0, "ok", "") if "--raw=/readyz" in words else (status, '{"items": []}', "")
+
+    monkeypatch.setattr(node_info, "unit_state", lambda _module, _unit: "active")
+    monkeypatch.setattr(node_info.os, "access", lambda *_unused: True)
+    found = node_info.k3s(Module())
+    assert (found["ready"], found["nodes"]) == (ready, [])
 
 
 def test_the_url_by_which_a_node_joins():
