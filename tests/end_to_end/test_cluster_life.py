@@ -67,6 +67,10 @@ def test_a_worker_is_added_while_the_first_server_has_no_power(cluster):
     assert run.rc == 0
     assert {host for host, counts in run.recap.items() if counts["changed"]} == {"node-05"}
     assert cluster.nodes("node-02")["node-05"]["ready"]
+    refused = cluster.playbook("site", "--limit", "node-02", "--extra-vars", '{"k3s_tls_sans": ["k3s.example"]}', quiet=True)
+    assert refused.rc != 0
+    assert [line for line in refused.output.splitlines() if "not restarted while node-01 is away" in line], refused.output[-3000:]
+    assert cluster.playbook("site", "--limit", "node-02", quiet=True).rc == 0
     assert cluster.processes(*others) == before
     cluster.session.lab("up", "--topology", "cluster")
     cluster.session.ssh("node-01", "timeout 180 sh -c 'until systemctl is-active --quiet k3s; do sleep 1; done'", timeout=200)
