@@ -122,8 +122,9 @@ def test_a_worker_is_removed_and_comes_back(cluster):
 
 def test_a_rebuilt_first_server_joins_the_living_cluster(cluster):
     """Its disk was replaced: nothing of K3s is left on it, and nobody told the cluster."""
-    wipe = "umount --quiet /var/lib/kubelet; rm -rf /etc/rancher /var/lib/rancher /var/lib/kubelet /usr/local/lib/homelab-mlops /usr/local/bin/k3s* /etc/systemd/system/k3s*"
-    cluster.session.ssh("node-01", f"sudo sh -c 'systemctl stop k3s; k3s-killall.sh; {wipe}; systemctl daemon-reload'")
+    folders = "/etc/rancher /var/lib/rancher /var/lib/kubelet /usr/local/lib/homelab-mlops /usr/local/bin/k3s* /etc/systemd/system/k3s*"
+    wipe = f"systemctl stop k3s; k3s-killall.sh; umount --quiet /var/lib/kubelet; rm -rf {folders}; systemctl daemon-reload"
+    cluster.session.ssh("node-01", f"sudo sh -c '{wipe}'")
     others = ("node-02", "node-03", "node-04")
     before = cluster.processes(*others)
     run = cluster.playbook("site")
