@@ -146,7 +146,7 @@ def test_a_worker_without_any_download(cluster, tmp_path):
     nowhere = {"k3s_release_folder": str(tmp_path), "k3s_base_url": "http://127.0.0.1:9", "k3s_extra_image_archives": []}
     before = cluster.variables
     cluster.variables = before | nowhere
-    run = cluster.playbook("site", "--limit", "node-06", "--extra-vars", "k3s_extra_image_archives=[]")
+    run = cluster.playbook("site", "--limit", "node-06")
     cluster.variables = before
     assert run.rc == 0
     assert cluster.nodes("node-01")["node-06"]["ready"]
