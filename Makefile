@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PARTS := lint sanity unit docs build contract molecule e2e cluster
+PARTS := lint sanity unit docs build contract molecule e2e
 STAGE := $(CURDIR)/.build/collections/ansible_collections/homelab/mlops
 RUN := .venv/bin/python tests/tools/run_parts.py
 
@@ -18,7 +18,7 @@ export ANSIBLE_HOME := $(CURDIR)/.build/ansible
 export ANSIBLE_TEST_CONTENT_ROOT := $(STAGE)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test $(PARTS) bench bench-k3s soak clean venv stage lock format part-%
+.PHONY: help demo test $(PARTS) cluster bench bench-k3s soak clean venv stage lock format part-%
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
