@@ -22,8 +22,8 @@ UNITS = {"node-01": ["k3s"], "node-02": ["k3s-agent", "clearml-agent@cpu"], "gpu
 WATCHED = ("/etc", "/opt", "/usr/local", "/var/lib/dpkg")
 # Tasks in whose middle an installation is killed, one run each.
 INTERRUPTED = (
-    "binary | Download K3s",
-    "images | Download image archives",
+    "fetch | Download K3s",
+    "images_one | Download",
     "Restart k3s.service",
     "Restart k3s-agent.service",
     "venv | Install the packages into it",
