@@ -118,13 +118,3 @@ def test_the_role_of_the_caller_is_not_enough(server):
     refused = user(server, name="Carol", email=EMAIL)
     assert (refused["result_code"], refused["endpoint"]) == (403, "auth.create_user")
     assert "allowed=(system, root)" in refused["msg"]
-
-
-def test_info(server):
-    found = run("clearml_user_info", **server.connection)
-    assert [(entry["name"], entry["role"]) for entry in found["users"]] == [("Alice", None), ("Bob", None)]
-    assert server.called() == ["users.get_all"]
-    server.roles["u-bob"] = "admin"
-    found = run("clearml_user_info", check=True, name="Bob", roles=True, **server.connection)
-    assert (found["count"], found["users"][0]["role"], found["changed"]) == (1, "admin", False)
-    assert run("clearml_user_info", name="nobody", **server.connection)["users"] == []
