@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -166,7 +167,7 @@ def main() -> int:
     finally:
         for session in (ours, theirs):
             session.lab("down")
-        subprocess.run(["rm", "-rf", work], check=True)
+        shutil.rmtree(work)
     (folder / "k3s.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     for name, value in figures.items():
         print(f"{name:<32} {value}")
