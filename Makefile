@@ -63,8 +63,8 @@ bench: stage ## times of the main job and of a run without changes, into .build/
 bench-k3s: stage ## the K3s part beside k3s-io/k3s-ansible (K3S_ANSIBLE=its checkout), and the price of one more worker
 	@$(RUN) --no-limit --clean-up bench-k3s
 
-soak: stage ## the long variants of the tests
-	@$(RUN) --no-limit --clean-up soak
+soak: stage ## the long variants of the tests: cluster, and an installation killed after every change
+	@$(RUN) --no-limit --clean-up cluster soak
 
 venv: ## the pinned toolchain in .venv; installs what the machine lacks
 	@tests/tools/bootstrap
@@ -124,6 +124,7 @@ part-e2e:
 	python -m pytest tests/end_to_end -m "not soak" --ignore tests/end_to_end/test_cluster_life.py
 
 part-cluster:
+	tests/tools/molecule_all k3s_ha
 	python -m pytest tests/end_to_end/test_cluster_life.py
 
 part-soak:
