@@ -62,6 +62,20 @@ def server_address(servers, name, configured="", connection=""):
     return str(connection) if connection and _is_address(str(connection)) else ""
 
 
+def node_addresses(nodes, known):
+    """The addresses of all nodes, sorted: those that the cluster tells, and of a node that it does not know yet what is known otherwise.
+
+    ``nodes`` are the cluster's as homelab.mlops.node_info returns them. ``known`` maps names of nodes to lists of an address that the
+    inventory sets (of two families, as K3s writes them, both), the machine's own and its ansible_host; the first that is one counts.
+    """
+    found = {address for node in nodes for address in node["addresses"]}
+    there = {node["name"] for node in nodes if node["addresses"]}
+    for name, texts in known.items():
+        lists = [[part.strip() for part in str(text).split(",")] for text in texts]
+        found.update(next((one for one in lists if all(map(_is_address, one))), []) if name not in there else [])
+    return sorted(found)
+
+
 def _decoded(stored):
     """The values of a Secret's ``data`` as text; those that are none are left out, and stay in the cluster as they are."""
     values = {}
@@ -131,6 +145,7 @@ class FilterModule:
     def filters(self):
         return {
             "http_url": http_url,
+            "node_addresses": node_addresses,
             "secret_data": secret_data,
             "secret_differs": secret_differs,
             "secret_values": secret_values,

@@ -140,8 +140,8 @@ node:
           password that its name is bound to. C(files) are those of the files that K3s need not have, such as C(registries.yaml), that
           are there.
         - C(ready) is whether the API answers that it is ready and tells its nodes. C(nodes) has a dict for each node with C(name),
-          C(address), C(ready), C(version), C(machine_id), C(roles), C(server) (whether it is one), C(schedulable), C(etcd_voter) and
-          C(kept) (whether labels or taints are kept in step by M(homelab.mlops.k3s_node)).
+          C(address), C(addresses) (inner and outer ones), C(ready), C(version), C(machine_id), C(roles), C(server) (whether it is one),
+          C(schedulable), C(etcd_voter) and C(kept) (whether labels or taints are kept in step by M(homelab.mlops.k3s_node)).
       type: dict
     files:
       description: Those of the files in O(files) that are there, each with C(sha256) and C(mode).
@@ -243,6 +243,7 @@ def nodes_of(text):
             {
                 "name": metadata["name"],
                 "address": addresses[0] if addresses else "",
+                "addresses": addresses + [one["address"] for one in status.get("addresses", []) if one["type"] == "ExternalIP"],
                 "ready": conditions.get("Ready", False),
                 "version": status.get("nodeInfo", {}).get("kubeletVersion", ""),
                 "machine_id": status.get("nodeInfo", {}).get("machineID", ""),

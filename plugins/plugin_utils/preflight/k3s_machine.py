@@ -171,5 +171,5 @@ def _firewall_findings(host, node, provided):
     name = node["network"].get("firewall")
     if not name or provided.get("k3s_open_firewall"):
         return []
-    fix = "set k3s_open_firewall to true, or open TCP 6443, 10250 and UDP 8472 between the nodes, and on servers TCP 2379 and 2380"
+    fix = "set k3s_open_firewall to true, or open TCP 6443 and 10250, UDP 8472 and on servers TCP 2379 and 2380 between the nodes"
     return [finding(host, "a firewall is at work", name, fix, "note")]

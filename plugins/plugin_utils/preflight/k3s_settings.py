@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 
@@ -94,6 +95,12 @@ def _address_findings(host, provided):
     for text in provided.get("k3s_tls_sans") or []:
         if host_fault(str(text).removeprefix("*.")):
             found.append(finding(host, f"k3s_tls_sans cannot be: {host_fault(str(text))}", text, "write names and IP addresses alone"))
+    for text in provided.get("k3s_firewall_clients") or []:
+        try:
+            ipaddress.ip_network(str(text), strict=False)
+        except ValueError:
+            fix = "write it as 192.168.1.20 or 192.168.1.0/24"
+            found.append(finding(host, "k3s_firewall_clients has what is no address and no network", text, fix))
     return found
 
 

@@ -47,6 +47,22 @@ def test_server_address(servers, configured, connection, address):
     assert homelab.server_address(servers, "one", configured, connection) == address
 
 
+def test_node_addresses_are_the_clusters_and_of_a_new_node_what_is_known_otherwise():
+    nodes = [
+        {"name": "node-01", "addresses": ["10.0.0.1", "fd00::1"]},
+        {"name": "elsewhere", "addresses": ["10.0.0.9"]},
+        {"name": "empty", "addresses": []},
+    ]
+    known = {
+        "node-01": ["", "192.168.1.1", ""],  # an address by which it is managed
+        "empty": ["", "10.0.0.5", "10.0.0.6"],
+        "set": ["10.0.0.2, fd00::2", "10.0.0.3", ""],
+        "named": ["", "", "node-04.lan"],
+        "reached": ["", "", "10.0.0.4"],
+    }
+    assert homelab.node_addresses(nodes, known) == ["10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.9", "fd00::1", "fd00::2"]
+
+
 def stored(**values):
     return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 

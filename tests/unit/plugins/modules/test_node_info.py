@@ -38,7 +38,12 @@ def test_nodes():
         },
         "spec": {"unschedulable": True},
         "status": {
-            "addresses": [{"type": "Hostname", "address": "node-01"}, {"type": "InternalIP", "address": "10.0.0.1"}],
+            "addresses": [
+                {"type": "ExternalIP", "address": "203.0.113.1"},
+                {"type": "Hostname", "address": "node-01"},
+                {"type": "InternalIP", "address": "10.0.0.1"},
+                {"type": "InternalIP", "address": "fd00::1"},
+            ],
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "EtcdIsVoter", "status": "True"}],
             "nodeInfo": {"kubeletVersion": "v1.34.1+k3s1", "machineID": "0123"},
         },
@@ -48,6 +53,7 @@ def test_nodes():
         {
             "name": "node-01",
             "address": "10.0.0.1",
+            "addresses": ["10.0.0.1", "fd00::1", "203.0.113.1"],
             "ready": True,
             "version": "v1.34.1+k3s1",
             "machine_id": "0123",
@@ -60,6 +66,7 @@ def test_nodes():
         {
             "name": "node-02",
             "address": "",
+            "addresses": [],
             "ready": False,
             "version": "",
             "machine_id": "",

@@ -26,6 +26,7 @@ FULL = "K10" + "a" * 64 + "::server:" + GOOD
         {"k3s_datastore_endpoint": "postgres://user:secret@db/k3s", "k3s_token": GOOD},
         {"k3s_datastore_endpoint": "https://e1:2379,https://e2:2379", "k3s_token": GOOD},
         {"k3s_node_ip": "10.0.0.1,fd00::1", "k3s_registration_address": "k3s.home", "k3s_tls_sans": ["10.0.0.9", "*.k3s.home"]},
+        {"k3s_firewall_clients": ["10.0.0.9", "192.168.1.7/24", "fd00::/64"]},
         {"k3s_node_labels": {"disk": "ssd", "example.org/rack": 4, "gpu": True, "empty": None, "node-role.kubernetes.io/worker": ""}},
         {"k3s_node_taints": ["gpu=true:NoSchedule", "gpu=true:NoExecute", "example.org/slow:PreferNoSchedule"]},
         {
@@ -60,6 +61,7 @@ def test_settings_that_are_right(provided):
         ({"k3s_node_ip": "10.0.0.1:6443"}, "k3s_node_ip is no IP address", "10.0.0.1:6443"),
         ({"k3s_registration_address": "https://k3s.home"}, "k3s_registration_address cannot be: it is a URL", "https://k3s.home"),
         ({"k3s_registration_address": "k3s.home:6443"}, "k3s_registration_address cannot be: it has a port", "k3s.home:6443"),
+        ({"k3s_firewall_clients": ["desk.lan"]}, "k3s_firewall_clients has what is no address and no network", "desk.lan"),
         ({"k3s_tls_sans": ["https://k3s.home"]}, "k3s_tls_sans cannot be: it is a URL", "https://k3s.home"),
         ({"k3s_binary_checksum": "abc"}, "k3s_binary_checksum is no SHA-256", "3 characters"),
         (
