@@ -56,6 +56,10 @@ main_pid:
   description: Main process; V(0) when none runs.
   returned: success
   type: int
+restarts:
+  description: How often systemd started it again by itself since a person or a run did.
+  returned: success
+  type: int
 reasons:
   description: Why the unit is to be restarted, one line each; empty when it runs what is on disk.
   returned: success
@@ -130,7 +134,7 @@ def main():
         supports_check_mode=True,
     )
     unit = module.params["unit"]
-    properties = "LoadState,ActiveState,MainPID,InvocationID,NeedDaemonReload"
+    properties = "LoadState,ActiveState,MainPID,InvocationID,NeedDaemonReload,NRestarts"
     rc, out, err = module.run_command([module.get_bin_path("systemctl", required=True), "show", "-p", properties, unit])
     if rc != 0:
         module.fail_json(msg=f"systemctl show {unit}: {err.strip()}", rc=rc)
@@ -156,7 +160,8 @@ def main():
             command.append(f"_SYSTEMD_INVOCATION_ID={state['InvocationID']}")
         _rc, out, _err = module.run_command(command)
         journal = [masked(line) for line in out.splitlines()]
-    module.exit_json(changed=False, active_state=active, main_pid=int(state.get("MainPID") or 0), reasons=reasons, journal=journal)
+    counts = {"main_pid": int(state.get("MainPID") or 0), "restarts": int(state.get("NRestarts") or 0)}
+    module.exit_json(changed=False, active_state=active, reasons=reasons, journal=journal, **counts)
 
 
 if __name__ == "__main__":
