@@ -5,19 +5,9 @@
 
 from __future__ import annotations
 
-import re
+from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
 
-RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-rc(\d+))?\+k3s(\d+)")
 COLUMNS = ("host", "node", "role", "from", "to", "state")
-
-
-def release(version):
-    """A release of K3s to compare by; a candidate comes before its release. None where the text is no release."""
-    found = RELEASE.fullmatch(str(version))
-    if not found:
-        return None
-    major, minor, patch, candidate, build = found.groups()
-    return int(major), int(minor), int(patch), int(candidate) if candidate else float("inf"), int(build)
 
 
 def _state(node, probe, reached, target):

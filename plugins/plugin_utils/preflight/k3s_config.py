@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
+from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import finding, nearest
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_flags import (
     AGENT_ONLY,
@@ -22,7 +23,6 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_flags 
     flag,
     flags,
 )
-from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.releases import release
 
 SECRETS = ("k3s_agent_token", "k3s_datastore_endpoint", "k3s_token")
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import finding, host_fault, is_address
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_config import config_values, own_config
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.machine import installed
-from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.releases import K3S_VERSION, version_findings
+from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.releases import version_findings
 
 MIB = 1 << 20
 FOLDER = "/var/lib/rancher"
@@ -63,8 +64,8 @@ def node_findings(host, node, server, settings, provided):
         )
     if joined:
         found += version_findings(host, k3s["version"], settings)
-    release = K3S_VERSION.fullmatch(settings["k3s_version"])
-    if release and (int(release[1]), int(release[2])) >= (1, 35) and node["cgroup"] == 1 and not _takes_old_groups(provided, server):
+    wanted_release = release(settings["k3s_version"])
+    if wanted_release and wanted_release[:2] >= (1, 35) and node["cgroup"] == 1 and not _takes_old_groups(provided, server):
         found.append(
             finding(
                 host,

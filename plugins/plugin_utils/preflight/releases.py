@@ -1,24 +1,12 @@
 # Copyright (c) 2026, homelab.mlops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases of K3s, and why a node does not get another one."""
+"""Why a node does not get another one."""
 
 from __future__ import annotations
 
-import re
-
+from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import finding
-
-K3S_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-rc(\d+))?\+k3s(\d+)")
-
-
-def release(version):
-    """A release of K3s to compare by: a candidate comes before its release. None where it is no release."""
-    numbers = K3S_VERSION.fullmatch(version)
-    if not numbers:
-        return None
-    major, minor, patch, candidate, build = numbers.groups()
-    return int(major), int(minor), int(patch), int(build), int(candidate) if candidate else float("inf")
 
 
 def version_findings(host, runs, settings):

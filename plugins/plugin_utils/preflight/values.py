@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.mlops.plugins.filter.quantity_bytes import quantity_bytes
+from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import HOST_NAME, finding, is_address
-from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.releases import K3S_VERSION
 
 SECRET_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9]{7,}")
 USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -81,7 +81,7 @@ def value_findings(host, provided, settings):
         found.append(
             finding(host, "exposure by ingress is not built yet", "ingress", "set homelab_clearml_exposure to load_balancer or node_port")
         )
-    if not K3S_VERSION.fullmatch(settings["k3s_version"]):
+    if release(settings["k3s_version"]) is None:
         found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], "write it as v1.34.1+k3s1"))
     if not settings["address"]:
         found.append(
