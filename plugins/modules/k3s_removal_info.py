@@ -49,11 +49,13 @@ servers:
   returned: success
   type: list
   elements: str
-member:
-  description: Name of the node's etcd member; empty for none.
+members:
+  description:
+    - Names of the members of etcd that go with the node. Its own, and those that earlier installations under its name left behind.
   returned: success
-  type: str
-  sample: node-03-1f2e3d4c
+  type: list
+  elements: str
+  sample: [node-03-1f2e3d4c]
 voters:
   description: How many members of etcd would vote without the node. V(0) without an embedded etcd.
   returned: success
@@ -129,18 +131,34 @@ def claim_of(volume):
     return "%s (%s)" % (name, (volume["spec"].get("capacity") or {}).get("storage", "?"))
 
 
+def members_of(members, name, node, others):
+    """Names of the members that belong to a node, in the order of the answer.
+
+    Its own is told by the Node. K3s names members after the node, with another end for each new data (pkg/etcd/etcd.go, setName), so
+    that those of earlier data are known too.
+
+    :param members: as the supervisor tells them, None without an embedded etcd
+    :param name: of the node
+    :param node: the Node, None when there is none
+    :param others: the other Nodes
+    """
+    own, known = member_of(node) if node else "", {member_of(one) for one in others}
+    names = [one.get("name", "") for one in members or []]
+    return [one for one in names if one and (one == own or (one.rpartition("-")[0] == name and one not in known))]
+
+
 def voters(members, nodes, gone):
     """The voting members that would remain.
 
     :param members: as the supervisor tells them, None without an embedded etcd
     :param nodes: the other Nodes
-    :param gone: name of the member that leaves
+    :param gone: names of the members that leave
     :returns: dict of voters, voters_ready, voters_away and quorum
     """
     if members is None:
         return {"voters": 0, "voters_ready": 0, "voters_away": [], "quorum": True}
     by_member = {member_of(node): node for node in nodes if member_of(node)}
-    remaining = [one.get("name", "") for one in members if not one.get("isLearner") and one.get("name") != gone]
+    remaining = [one.get("name", "") for one in members if not one.get("isLearner") and one.get("name") not in gone]
     ready = [name for name in remaining if name in by_member and is_ready(by_member[name])]
     away = [
         by_member[name]["metadata"]["name"] if name in by_member else name or "a member without a name"
@@ -164,14 +182,7 @@ def look(kubectl, supervisor, name):
     mine = next((node for node in nodes if node["metadata"]["name"] == name), None)
     others = [node for node in nodes if node is not mine]
     members = supervisor.members()
-    gone = member_of(mine) if mine else ""
-    if not gone:
-        # A node that is gone may have left its member: K3s names it after the node (pkg/etcd/etcd.go, setName).
-        known = {member_of(node) for node in others}
-        left = [one["name"] for one in members or [] if one.get("name", "").rpartition("-")[0] == name and one["name"] not in known]
-        gone = left[0] if left else ""
-    elif gone not in [one.get("name") for one in members or []]:
-        gone = ""
+    gone = members_of(members, name, mine, others)
     hostname = hostname_of(mine) if mine else name
     try:
         kubectl.read("secret", "--namespace=kube-system", name + ".node-password.k3s")
@@ -184,7 +195,7 @@ def look(kubectl, supervisor, name):
         ready=mine is not None and is_ready(mine),
         server=mine is not None and SERVER in (mine["metadata"].get("labels") or {}),
         servers=sorted(node["metadata"]["name"] for node in others if SERVER in (node["metadata"].get("labels") or {})),
-        member=gone,
+        members=gone,
         volumes=sorted(claim_of(one) for one in kubectl.read("persistentvolumes")["items"] if only_on(one, hostname)),
         secret=secret,
     )

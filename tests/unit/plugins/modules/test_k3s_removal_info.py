@@ -83,13 +83,13 @@ def test_a_worker(cluster):
     cluster.secrets = ["node-04.node-password.k3s"]
     found = look("node-04")
     assert found["present"] and found["ready"] and not found["server"] and found["servers"] == ["node-01"]
-    assert found["secret"] and found["member"] == "" and found["quorum"] and found["voters"] == 0 and found["volumes"] == []
+    assert found["secret"] and found["members"] == [] and found["quorum"] and found["voters"] == 0 and found["volumes"] == []
 
 
 def test_a_node_that_is_not_there(cluster):
     cluster.nodes = [node("node-01")]
     found = look("node-04")
-    assert not found["present"] and not found["ready"] and not found["secret"] and found["member"] == ""
+    assert not found["present"] and not found["ready"] and not found["secret"] and found["members"] == []
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_node_that_is_not_there(cluster):
 def test_quorum_without_the_third_of_three(cluster, ready, quorum, away):
     of_three(cluster, ready)
     found = look("node-03")
-    assert found["member"] == "node-03-aaaa0002" and found["voters"] == 2
+    assert found["members"] == ["node-03-aaaa0002"] and found["voters"] == 2
     assert found["quorum"] is quorum and found["voters_away"] == away
 
 
@@ -119,18 +119,35 @@ def test_a_member_that_its_node_left_behind_is_found(cluster):
     of_three(cluster)
     gone = cluster.nodes.pop()
     found = look("node-03")
-    assert not found["present"] and found["member"] == "node-03-aaaa0002" and found["voters"] == 2
+    assert not found["present"] and found["members"] == ["node-03-aaaa0002"] and found["voters"] == 2
     cluster.members.pop()
-    assert look("node-03")["member"] == ""
+    assert look("node-03")["members"] == []
     cluster.nodes.append(gone)
-    assert look("node-03")["member"] == ""
+    assert look("node-03")["members"] == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_all_members_that_earlier_installations_left_behind_are_named(cluster, there):
+    of_three(cluster)
+    cluster.members += [{"name": "node-03-bbbb0000"}, {"name": "node-03-cccc0000", "isLearner": True}, {}]
+    if not there:
+        cluster.nodes.pop()
+    found = look("node-03")
+    assert found["members"] == ["node-03-aaaa0002", "node-03-bbbb0000", "node-03-cccc0000"]
+    assert found["voters"] == 3 and found["voters_away"] == ["a member without a name"] and found["quorum"]
+
+
+def test_a_member_that_is_not_named_after_its_node(cluster):
+    cluster.nodes = [node("node-01", member="node-01-aaaa0000"), node("node-03", member="host-of-old-bbbb0000")]
+    cluster.members = [{"name": "node-01-aaaa0000"}, {"name": "host-of-old-bbbb0000"}]
+    assert look("node-03")["members"] == ["host-of-old-bbbb0000"]
 
 
 def test_the_member_of_a_node_with_a_longer_name_is_not_taken(cluster):
     cluster.nodes = [node("node", member="node-aaaa0001"), node("node-03", member="node-03-aaaa0002")]
     cluster.members = [{"name": "node-aaaa0001"}, {"name": "node-03-aaaa0002"}]
-    assert look("node-0")["member"] == ""
-    assert look("node")["member"] == "node-aaaa0001"
+    assert look("node-0")["members"] == []
+    assert look("node")["members"] == ["node-aaaa0001"]
 
 
 def test_volumes_that_only_this_node_has(cluster):
