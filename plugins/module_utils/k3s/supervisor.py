@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import urllib.request
 DATA = "/var/lib/rancher/k3s"
 URL = "https://127.0.0.1:6443"
 SECONDS = 30
+# How much of an answer is shown, in characters: a proxy's page would fill the screen.
+SAID = 300
 # K10, the SHA-256 of the authority's certificate, a user, the secret (k3s-io/k3s pkg/clientaccess/token.go).
 FULL = re.compile(r"^K10[0-9a-fA-F]{64}::(?:[^:]+:)?(.+)$")
 
@@ -64,7 +67,7 @@ class Supervisor(object):
 
         :param body: sent as JSON unless None
         :returns: (int, str)
-        :raises SupervisorError: when nothing answers
+        :raises SupervisorError: when nothing answers, or nothing that speaks HTTP
         """
         request = urllib.request.Request(self._url + path, method=method, data=None if body is None else json.dumps(body).encode())
         basic = base64.b64encode(b"server:" + self.secret().encode()).decode()
@@ -82,7 +85,7 @@ class Supervisor(object):
                 return answer.status, answer.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode("utf-8", "replace")
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise SupervisorError(
                 "the supervisor of K3s does not answer at %s: %s" % (self._url, getattr(error, "reason", error))
             ) from None
@@ -98,7 +101,13 @@ class Supervisor(object):
             return None
         if status != 200:
             raise SupervisorError("the supervisor of K3s does not tell its etcd members: %s" % said(status, text))
-        return json.loads(text).get("members") or []
+        try:
+            members = json.loads(text).get("members") or []
+        except (ValueError, AttributeError):
+            members = None
+        if not isinstance(members, list) or not all(isinstance(one, dict) for one in members):
+            raise SupervisorError("the supervisor of K3s tells its etcd members in a form that is not known: %s" % said(status, text))
+        return members
 
     def rotate(self, secret):
         """Gives the cluster a new server token, as `k3s token rotate` does (k3s-io/k3s pkg/server/handlers/token.go).
@@ -116,4 +125,4 @@ def said(status, text):
         text = json.loads(text).get("message", text)
     except (ValueError, AttributeError):
         pass
-    return "%d %s" % (status, " ".join(str(text).split()))
+    return ("%d %s" % (status, " ".join(str(text).split())))[:SAID]
