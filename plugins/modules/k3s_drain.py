@@ -51,7 +51,7 @@ options:
   annotation:
     description: Annotation of the Node that tells who cordoned it.
     type: str
-    default: homelab-mlops/cordoned-by-upgrade
+    default: homelab-mlops/cordoned
 """
 
 EXAMPLES = r"""
@@ -320,7 +320,7 @@ def main():
             "state": {"type": "str", "choices": ["drained", "uncordoned"], "default": "drained"},
             "timeout_seconds": {"type": "int", "default": 600},
             "policy": {"type": "str", "choices": ["stop", "proceed", "delete"], "default": "stop"},
-            "annotation": {"type": "str", "default": "homelab-mlops/cordoned-by-upgrade"},
+            "annotation": {"type": "str", "default": "homelab-mlops/cordoned"},
         },
         supports_check_mode=True,
     )

@@ -141,7 +141,8 @@ node:
           are there.
         - C(ready) is whether the API answers that it is ready and tells its nodes. C(nodes) has a dict for each node with C(name),
           C(address), C(addresses) (inner and outer ones), C(ready), C(version), C(machine_id), C(roles), C(server) (whether it is one),
-          C(schedulable), C(etcd_voter) and C(kept) (whether labels or taints are kept in step by M(homelab.mlops.k3s_node)).
+          C(schedulable), C(cordoned_here) (whether M(homelab.mlops.k3s_drain) cordoned it, and it still is), C(etcd_voter) and C(kept)
+          (whether labels or taints are kept in step by M(homelab.mlops.k3s_node)).
       type: dict
     files:
       description: Those of the files in O(files) that are there, each with C(sha256) and C(mode).
@@ -190,7 +191,8 @@ OPTIONAL = (
     "/etc/systemd/system/k3s-agent.service.env",
 )
 ROLE = "node-role.kubernetes.io/"
-# Annotations of homelab.mlops.k3s_node.
+# Annotations of homelab.mlops.k3s_drain and of homelab.mlops.k3s_node.
+CORDONED = "homelab-mlops/cordoned"
 KEPT = ("homelab-mlops/labels", "homelab-mlops/taints")
 AGENTS = "/etc/clearml-agent"
 API_SECONDS = 10
@@ -239,6 +241,7 @@ def nodes_of(text):
         addresses = [one["address"] for one in status.get("addresses", []) if one["type"] == "InternalIP"]
         conditions = {one["type"]: one["status"] == "True" for one in status.get("conditions", [])}
         roles = sorted(label[len(ROLE) :] for label in metadata.get("labels", {}) if label.startswith(ROLE))
+        cordoned = item.get("spec", {}).get("unschedulable", False)
         nodes.append(
             {
                 "name": metadata["name"],
@@ -249,7 +252,8 @@ def nodes_of(text):
                 "machine_id": status.get("nodeInfo", {}).get("machineID", ""),
                 "roles": roles,
                 "server": "control-plane" in roles,
-                "schedulable": not item.get("spec", {}).get("unschedulable", False),
+                "schedulable": not cordoned,
+                "cordoned_here": cordoned and CORDONED in metadata.get("annotations", {}),
                 "etcd_voter": conditions.get("EtcdIsVoter", False),
                 "kept": any(name in metadata.get("annotations", {}) for name in KEPT),
             }

@@ -120,6 +120,18 @@ def test_a_worker_is_removed_and_comes_back(cluster):
     assert cluster.processes(*others) == before
 
 
+def test_a_removal_that_was_killed_and_given_up_leaves_no_node_without_pods(cluster):
+    cluster.session.kubectl("node-01", "cordon", "node-04")
+    killed = cluster.playbook("remove_host", "--extra-vars", "remove_host=node-05", kill_in_task="Bring the scripts", quiet=True)
+    assert killed.rc < 0, killed.output[-3000:]
+    assert not cluster.nodes("node-01")["node-05"]["schedulable"]
+    assert cluster.playbook("site", quiet=True).rc == 0
+    nodes = cluster.nodes("node-01")
+    assert nodes["node-05"]["ready"] and nodes["node-05"]["schedulable"]
+    assert not nodes["node-04"]["schedulable"]  # a person's
+    cluster.session.kubectl("node-01", "uncordon", "node-04")
+
+
 def test_a_rebuilt_first_server_joins_the_living_cluster(cluster):
     """Its disk was replaced: nothing of K3s is left on it, and nobody told the cluster."""
     folders = "/etc/rancher /var/lib/rancher /var/lib/kubelet /usr/local/lib/homelab-mlops /usr/local/bin/k3s* /etc/systemd/system/k3s*"

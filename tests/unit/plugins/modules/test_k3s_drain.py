@@ -13,7 +13,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.k3s import kubectl
 from ansible_collections.homelab.mlops.plugins.modules import k3s_drain
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
 
-ANNOTATION = "homelab-mlops/cordoned-by-upgrade"
+ANNOTATION = "homelab-mlops/cordoned"
 
 
 def pod(name, kind="ReplicaSet", space="default", phase="Running", labels=None, **metadata):

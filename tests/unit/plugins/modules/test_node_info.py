@@ -60,6 +60,7 @@ def test_nodes():
             "roles": ["control-plane", "etcd"],
             "server": True,
             "schedulable": False,
+            "cordoned_here": False,
             "etcd_voter": True,
             "kept": True,
         },
@@ -73,10 +74,25 @@ def test_nodes():
             "roles": [],
             "server": False,
             "schedulable": True,
+            "cordoned_here": False,
             "etcd_voter": False,
             "kept": False,
         },
     ]
+
+
+@pytest.mark.parametrize(
+    ("unschedulable", "annotations", "here"),
+    [
+        (True, {"homelab-mlops/cordoned": "true"}, True),
+        (True, {}, False),  # by a person
+        (False, {"homelab-mlops/cordoned": "true"}, False),  # a person let pods come again since
+    ],
+)
+def test_who_cordoned_a_node(unschedulable, annotations, here):
+    node = {"metadata": {"name": "node-01", "annotations": annotations}, "spec": {"unschedulable": unschedulable}}
+    (found,) = node_info.nodes_of(json.dumps({"items": [node]}))
+    assert (found["cordoned_here"], found["schedulable"]) == (here, not unschedulable)
 
 
 @pytest.mark.parametrize("status, ready", [(0, True), (1, False)])
