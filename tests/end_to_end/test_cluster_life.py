@@ -162,6 +162,8 @@ def test_a_worker_without_any_download(cluster, tmp_path):
     cluster.variables = before
     assert run.rc == 0
     assert cluster.nodes("node-01")["node-06"]["ready"]
+    # With the network it gets what the others have.
+    assert cluster.playbook("site", "--limit", "node-06", quiet=True).rc == 0
 
 
 def test_the_kubeconfig_of_a_person_keeps_its_other_clusters(cluster, tmp_path):
