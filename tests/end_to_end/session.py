@@ -75,13 +75,13 @@ class Session:
         """Where ``lab up`` wrote this lab's inventory and key."""
         return REPOSITORY / ".build" / "lab" / self.name
 
-    def lab(self, *arguments: str, timeout: float = 1800) -> None:
-        """Run the lab command; its output goes to this process's own.
+    def lab(self, *arguments: str) -> None:
+        """Run the lab command for as long as a first build takes here; its output goes to this process's own.
 
         Raises:
             subprocess.CalledProcessError: the command failed.
         """
-        subprocess.run([sys.executable, LAB, *arguments, "--name", self.name], check=True, timeout=timeout)
+        subprocess.run([sys.executable, LAB, *arguments, "--name", self.name], check=True)
 
     def playbook(
         self,
