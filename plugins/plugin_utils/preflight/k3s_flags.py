@@ -77,7 +77,7 @@ CHOICES = {
     "flannel-backend": ("none", "vxlan", "host-gw", "wireguard-native"),
     "secrets-encryption-provider": ("aescbc", "secretbox"),
 }
-# Flags that must be the same on all servers, and what they are without the key (docs.k3s.io, "k3s server", critical values).
+# Flags that must be the same on all servers, and what they are without the key (pkg/daemons/config/types.go, CriticalControlArgs).
 SAME_ON_SERVERS = {
     "cluster-cidr": "10.42.0.0/16",
     "cluster-dns": "",
@@ -93,6 +93,7 @@ SAME_ON_SERVERS = {
     "secrets-encryption": "false",
     "secrets-encryption-provider": "aescbc",
     "service-cidr": "10.43.0.0/16",
+    "supervisor-metrics": "false",
 }
 # Parts of K3s that `disable` takes (k3s-io/k3s pkg/cli/cmds/stage.go, DisableItems); names of own manifests are allowed too.
 COMPONENTS = ("ccm", "coredns", "local-storage", "metrics-server", "runtimes", "servicelb", "traefik")

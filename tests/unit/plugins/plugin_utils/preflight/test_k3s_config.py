@@ -156,6 +156,12 @@ def test_servers_may_differ_in_this(one, other):
             "k3s_secrets_encryption (or secrets-encryption of k3s_server_config) differs between servers",
             "true on a; false on b",
         ),
+        (
+            {},
+            {"k3s_server_config": {"supervisor-metrics": True}},
+            "supervisor-metrics of k3s_server_config differs between servers",
+            "false on a; true on b",
+        ),
         ({"k3s_disable": ["servicelb"]}, {}, "disable of k3s_server_config differs between servers", "servicelb on a; nothing on b"),
         ({"k3s_token": "a" * 16}, {"k3s_token": "b" * 16}, "k3s_token differs between servers", "set on a; another on b"),
         ({"k3s_agent_token": "a" * 16}, {}, "k3s_agent_token differs between servers", "set on a"),
