@@ -272,12 +272,18 @@ class Drain(object):
             left = self.pods()
         remaining, blocking = judged(left, self.budgets() if left else [])
         if left and policy != "proceed":
-            why = "was not drained within %d seconds%s" % (seconds, " (%s)" % said if said else "")
+            why = self.failed(said, time.monotonic() - started)
             fix = "let the budget allow a disruption" if blocking else "see what holds these pods"
             self.stop(why, remaining, blocking, "%s, then run again" % fix)
         if left:
-            self.module.warn("%s was not drained within %d seconds and stays cordoned: %s" % (self.name, seconds, told(remaining)))
+            why = self.failed(said, time.monotonic() - started)
+            self.module.warn("%s %s; it stays cordoned. %s" % (self.name, why, told(remaining)))
         return self.result(before, self.state(left), first, remaining, blocking, time.monotonic() - started, not left)
+
+    def failed(self, said, seconds):
+        """What became of a drain that left pods behind: kubectl may have given up at once."""
+        limit = self.module.params["timeout_seconds"]
+        return "was not drained, after %d of at most %d seconds%s" % (seconds, limit, " (%s)" % said if said else "")
 
     def stop(self, why, remaining, blocking, fix):
         """Fails, with the node as it was before."""

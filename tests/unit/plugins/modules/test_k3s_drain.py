@@ -29,7 +29,8 @@ def budget(name="web", allowed=0, space="default", selector=None):
 
 
 class Cluster(object):
-    """One node. A drain takes the pods whose names are in `leaves`; with --disable-eviction all."""
+    """One node. A drain takes the pods whose names are in `leaves`; with --disable-eviction all. As kubectl does, it takes none while
+    there is one without a controller, unless it is forced."""
 
     def __init__(self):
         self.node = {"metadata": {"name": "node-02", "annotations": {}}, "spec": {}}
@@ -75,6 +76,8 @@ class Cluster(object):
     def drain(self, words):
         self.writes.append(words)
         force = "--disable-eviction" in words
+        if not force and not all(map(k3s_drain.controller, self.pods)):
+            return 1, "", "error: unable to drain node: cannot delete Pods that declare no controller (use --force to override)\n"
         gone = [one for one in self.pods if force or self.leaves is None or one["metadata"]["name"] in self.leaves]
         self.pods = [one for one in self.pods if one not in gone]
         left = [one for one in self.pods if k3s_drain.must_go(one)]
@@ -143,7 +146,9 @@ def test_a_budget_that_holds_is_named_and_the_node_takes_pods_again(cluster):
     assert outcome["remaining"] == [
         {"pod": "default/web-1", "reason": "PodDisruptionBudget default/web allows no disruption (2 of 2 pods healthy, 2 needed)"}
     ]
-    assert "node-02 was not drained within 5 seconds (error: unable to drain node: global timeout reached: 5s)" in outcome["msg"]
+    assert (
+        "node-02 was not drained, after 0 of at most 5 seconds (error: unable to drain node: global timeout reached: 5s)" in outcome["msg"]
+    )
     assert "it takes pods again" in outcome["msg"]
     assert cluster.writes == [CORDON, DRAIN[:3] + ["--timeout=5s"], UNCORDON]
 
@@ -182,6 +187,25 @@ def test_proceed_tells_what_remained(cluster):
     assert (outcome["failed"], outcome["drained"], outcome["cordoned"], outcome["blocking"]) == (False, False, True, ["default/web"])
     assert len(outcome["warnings"]) == 1
     assert "default/web-1" in outcome["warnings"][0]
+
+
+def test_proceed_evicts_nothing_beside_a_pod_that_nothing_brings_back(cluster):
+    cluster.pods = [pod("web-1"), pod("bare", kind=None)]
+    outcome = drain(policy="proceed")
+    assert (outcome["failed"], outcome["drained"], outcome["cordoned"], outcome["ours"]) == (False, False, True, True)
+    assert [one["pod"] for one in outcome["remaining"]] == ["default/web-1", "default/bare"]
+    (warning,) = outcome["warnings"]
+    assert "after 0 of at most 600 seconds" in warning and "declare no controller" in warning
+
+
+def test_delete_has_an_end_too(cluster, monkeypatch):
+    """A pod whose node does not end it, such as one that holds a finalizer."""
+    cluster.pods, cluster.leaves = [pod("web-1", deletionTimestamp="2026-01-01T00:00:00Z")], []
+    monkeypatch.setattr(cluster, "drain", lambda words: cluster.writes.append(words) or (1, "", "error: global timeout reached: 120s\n"))
+    outcome = drain(policy="delete", timeout_seconds=5)
+    assert outcome["failed"] and "it is ending since 2026-01-01T00:00:00Z" in outcome["msg"]
+    assert [words[3] for words in cluster.writes[1:3]] == ["--timeout=5s", "--timeout=120s"]
+    assert cluster.node["spec"] == {} and "it takes pods again" in outcome["msg"]
 
 
 def test_delete_deletes_what_no_eviction_took(cluster):
