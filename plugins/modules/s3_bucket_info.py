@@ -20,6 +20,12 @@ options:
     description: Whether objects are counted. That lists the whole bucket.
     type: bool
     default: false
+  quota:
+    description:
+      - Whether the quota is read. Only MinIO has one.
+      - It needs the Python package C(minio), and a key that may use the administration API.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - homelab.mlops.s3
   - homelab.mlops.s3.boto3
@@ -67,14 +73,33 @@ buckets:
       description: Policy in the common form of M(homelab.mlops.s3_bucket), or null when there is none or as above.
       type: dict
       sample: null
-    incomplete_uploads_days:
-      description: After how many days incomplete uploads are removed, V(0) for never, or null as above.
+    lifecycle:
+      description: Rules in the form of M(homelab.mlops.s3_bucket), or null as above. What that form has no words for stands under C(other).
+      type: list
+      elements: dict
+      sample: [{"id": "scratch", "prefix": "scratch/", "enabled": true, "expire_days": 7}]
+    cors:
+      description: Rules in the form of M(homelab.mlops.s3_bucket), or null as above.
+      type: list
+      elements: dict
+      sample: []
+    encryption:
+      description: Algorithm, V(none) for no setting, and the key where there is one; null as above.
+      type: dict
+      sample: {"algorithm": "none"}
+    object_lock:
+      description: Whether objects can be locked, or null as above.
+      type: bool
+      sample: false
+    retention:
+      description: Mode and days of the lock of new objects, or null as above.
+      type: dict
+      sample: {"mode": "none"}
+    quota_bytes:
+      description: How many bytes the bucket takes, V(0) for no limit, or null as above.
       type: int
+      returned: when O(quota=true)
       sample: 0
-    noncurrent_versions_days:
-      description: After how many days old versions are removed, V(0) for never, or null as above.
-      type: int
-      sample: 30
     objects:
       description: Number of objects, versions and delete markers.
       type: int
@@ -89,7 +114,7 @@ buckets:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homelab.mlops.plugins.module_utils.s3 import arguments, buckets
+from ansible_collections.homelab.mlops.plugins.module_utils.s3 import arguments, buckets, settings
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.client import Client
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import S3Error
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.names import check_bucket_name
@@ -104,9 +129,10 @@ def work(params):
         names = [params["name"]] if buckets.exists(client, params["name"]) else []
     else:
         names = sorted(entry["Name"] for entry in client.call("list_buckets").get("Buckets") or [])
+    options = [option for option in settings.READ if option != "quota_bytes" or params["quota"]]
     found = []
     for name in names:
-        bucket = dict(buckets.read_tolerantly(client, name), name=name)
+        bucket = dict(buckets.read_tolerantly(client, name, options), name=name)
         if params["contents"]:
             counted = buckets.contents(client, name)
             bucket.update(objects=counted["objects"], uploads=counted["uploads"])
@@ -120,6 +146,7 @@ def main():
             arguments.connection_arguments(),
             name={"type": "str"},
             contents={"type": "bool", "default": False},
+            quota={"type": "bool", "default": False},
         ),
         supports_check_mode=True,
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from urllib.parse import urlsplit
@@ -62,3 +63,9 @@ class Connection(object):
         self.timeout_seconds = params["timeout_seconds"]
         self.validate_certs = params["validate_certs"]
         self.ca_bundle = params["ca_bundle"]
+
+    def signed_by(self, access_key, secret_key):
+        """The same connection with another pair."""
+        other = copy.copy(self)
+        other.access_key, other.secret_key = access_key, secret_key
+        return other

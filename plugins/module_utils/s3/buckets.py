@@ -5,172 +5,140 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 
-from ansible_collections.homelab.mlops.plugins.module_utils.s3 import policy as policies
+from ansible_collections.homelab.mlops.plugins.module_utils.s3 import settings
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     AccessDenied,
-    NotFound,
     NotImplementedByServer,
     S3Error,
+    Unusable,
+    WrongRegion,
 )
 
-INCOMPLETE_UPLOADS_RULE = "homelab-mlops-incomplete-uploads"
-NONCURRENT_VERSIONS_RULE = "homelab-mlops-noncurrent-versions"
 LARGEST_DELETION = 1000  # keys in one DeleteObjects request, by the S3 API reference
-VERSIONING = {"Enabled": "enabled", "Suspended": "suspended"}
-ASPECTS = ("versioning", "tags", "policy", "incomplete_uploads_days", "noncurrent_versions_days")
-LIFECYCLE_ASPECTS = ("incomplete_uploads_days", "noncurrent_versions_days")
+READ_BACK = 5  # times that a setting is read after it was written, for servers that show it late
+READ_BACK_SECONDS = 0.5
 
 
 def exists(client, name):
     """Whether the caller has a bucket with this name.
 
+    HeadBucket is quick and its answer has no body, so what it refuses is asked for in a way that needs the same permission
+    and is answered with a reason. An address that is no S3 server's never looks like a missing bucket.
+
     :raises S3Error: also for 403, which can mean a wrong key, a bucket of somebody else, or a missing one under a narrow
         policy: nothing may be created then
     """
     try:
-        client.call("head_bucket", Bucket=name)
-    except NotFound:
-        return False
-    except AccessDenied:
-        # HeadBucket's answer has no body; this one says why.
-        try:
-            client.call("get_bucket_location", Bucket=name)
-        except NotFound:
+        answer = client.call("head_bucket", Bucket=name)
+    except Unusable:
+        raise
+    except S3Error:
+        answer = {}
+    try:
+        listed = client.call("list_objects_v2", Bucket=name, MaxKeys=1)
+    except Unusable:
+        raise
+    except S3Error as error:
+        if error.code == "NoSuchBucket":
             return False
+        if error.code in ("", "404"):
+            raise client.no_s3("its answer to list_objects_v2 gives no reason") from error
+        raise
+    if "Name" not in listed:
+        raise client.no_s3("its answer to list_objects_v2 names no bucket")
+    region = answer.get("BucketRegion")
+    if region and region != client.region:
+        raise WrongRegion("bucket %r is in region %s, not in %s: set region to %s" % (name, region, client.region, region))
     return True
 
 
-def read(client, name, aspects=ASPECTS):
-    """The state of an existing bucket.
+def read(client, name, options):
+    """The settings of an existing bucket, as a dict by option.
 
-    :param aspects: which of ASPECTS are of interest; the others are not asked for
-    :returns: dict with the aspects
-    :raises NotImplementedByServer: the server does not have one of them
+    :param options: which settings are of interest; the others are not asked for
+    :raises NotImplementedByServer: the server does not have one of them; the error begins with the option's name
     """
     state = {}
-    if "versioning" in aspects:
-        state["versioning"] = VERSIONING.get(client.call("get_bucket_versioning", Bucket=name).get("Status"), "off")
-    if "tags" in aspects:
-        answer = client.optional("get_bucket_tagging", ("NoSuchTagSet",), Bucket=name) or {}
-        state["tags"] = {tag["Key"]: tag["Value"] for tag in answer.get("TagSet") or []}
-    if "policy" in aspects:
-        answer = client.optional("get_bucket_policy", ("NoSuchBucketPolicy",), Bucket=name) or {}
-        state["policy"] = policies.parse(answer.get("Policy"), "the policy of bucket %r" % name)
-    if any(aspect in aspects for aspect in LIFECYCLE_ASPECTS):
-        rules = read_rules(client, name)
-        found = {
-            "incomplete_uploads_days": _days(rules, "AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
-            "noncurrent_versions_days": _days(rules, "NoncurrentVersionExpiration", "NoncurrentDays"),
-        }
-        state.update({aspect: found[aspect] for aspect in LIFECYCLE_ASPECTS if aspect in aspects})
+    for option in options:
+        with _naming(option):
+            state[option] = settings.READ[option](client, name)
     return state
 
 
-def read_tolerantly(client, name):
-    """As `read` for all aspects; what the server does not have or the key may not see is None."""
+def read_tolerantly(client, name, options):
+    """As `read`; what the server does not have or the key may not see is None."""
     state = {}
-    for aspect in ASPECTS:
+    for option in options:
         try:
-            state.update(read(client, name, (aspect,)))
+            state.update(read(client, name, (option,)))
         except (NotImplementedByServer, AccessDenied):
-            state[aspect] = None
+            state[option] = None
     return state
 
 
-def read_rules(client, name):
-    """The lifecycle rules of a bucket, as a list of dicts."""
-    answer = client.optional("get_bucket_lifecycle_configuration", ("NoSuchLifecycleConfiguration",), Bucket=name) or {}
-    return answer.get("Rules") or []
+@contextlib.contextmanager
+def _naming(option):
+    """Errors of the block begin with the option's name; those of the connection are not about an option."""
+    try:
+        yield
+    except Unusable:
+        raise
+    except NotImplementedByServer as error:
+        raise NotImplementedByServer(
+            "%s: %s; this server does not have it: leave %s out" % (option, error, option), code=error.code
+        ) from error
+    except S3Error as error:
+        raise error.about(option) from error
 
 
-def _days(rules, action, field):
-    """Days of the first active rule for the whole bucket that has the action, 0 when there is none."""
-    for rule in rules:
-        if rule.get("Status") == "Enabled" and action in rule and _is_for_all(rule):
-            return rule[action].get(field) or 0
-    return 0
-
-
-def _is_for_all(rule):
-    scope = rule.get("Filter") or {}
-    return not rule.get("Prefix") and not any(
-        scope.get(key) for key in ("Prefix", "Tag", "And", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
-    )
-
-
-def create(client, name):
+def create(client, name, object_lock=False):
     """Creates a bucket; one that the caller got in the meantime is right too.
 
+    :param object_lock: whether objects can be locked in it, which no server can turn on later
     :raises BucketTaken: somebody else has the name
     """
     arguments = {"Bucket": name}
     if client.region != "us-east-1":
         arguments["CreateBucketConfiguration"] = {"LocationConstraint": client.region}
+    if object_lock:
+        arguments["ObjectLockEnabledForBucket"] = True
     try:
         client.call("create_bucket", **arguments)
     except S3Error as error:
         if error.code != "BucketAlreadyOwnedByYou":
             raise
-
-
-def apply(client, name, before, wanted):
-    """Brings the aspects in `wanted` about where they differ from `before`; raises S3Error."""
-    changed = {aspect: value for aspect, value in wanted.items() if before.get(aspect) != value}
-    if "versioning" in changed:
-        status = "Enabled" if changed["versioning"] == "enabled" else "Suspended"
-        client.call("put_bucket_versioning", Bucket=name, VersioningConfiguration={"Status": status})
-    if "tags" in changed:
-        if changed["tags"]:
-            tags = [{"Key": key, "Value": value} for key, value in sorted(changed["tags"].items())]
-            client.call("put_bucket_tagging", Bucket=name, Tagging={"TagSet": tags})
-        else:
-            client.call("delete_bucket_tagging", Bucket=name)
-    if "policy" in changed:
-        if changed["policy"]:
-            client.call("put_bucket_policy", Bucket=name, Policy=json.dumps(changed["policy"]))
-        else:
-            client.call("delete_bucket_policy", Bucket=name)
-    if any(aspect in changed for aspect in LIFECYCLE_ASPECTS):
-        _apply_rules(client, name, changed)
-
-
-def _apply_rules(client, name, changed):
-    """Replaces this collection's rules and keeps the others, because S3 knows only the whole list."""
-    fields = {
-        "incomplete_uploads_days": (INCOMPLETE_UPLOADS_RULE, "AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
-        "noncurrent_versions_days": (NONCURRENT_VERSIONS_RULE, "NoncurrentVersionExpiration", "NoncurrentDays"),
-    }
-    rules = read_rules(client, name)
-    for aspect, days in changed.items():
-        if aspect not in fields:
-            continue
-        rule_id, action, field = fields[aspect]
-        rules = [
-            rule for rule in rules if not (rule.get("ID") == rule_id or (action in rule and _is_for_all(rule) and _is_only(rule, action)))
-        ]
-        if days:
-            rules.append({"ID": rule_id, "Status": "Enabled", "Filter": {"Prefix": ""}, action: {field: days}})
-    if not rules:
-        client.call("delete_bucket_lifecycle", Bucket=name)
         return
+    if object_lock:
+        _check_lock(client, name)
+
+
+def _check_lock(client, name):
+    """A server that does not know locks makes a bucket without one, and says nothing; that bucket is of no use."""
     try:
-        client.call("put_bucket_lifecycle_configuration", Bucket=name, LifecycleConfiguration={"Rules": rules})
-    except S3Error as error:
-        if "incomplete_uploads_days" in changed and error.code in ("InvalidArgument", "MalformedXML", "NotImplemented"):
-            raise NotImplementedByServer(
-                "the S3 server at %s takes no lifecycle rule for incomplete uploads (MinIO removes them by itself after a "
-                "day): leave incomplete_uploads_days out" % client.url,
-                code=error.code,
-            ) from error
+        with _naming("object_lock"):
+            if not settings.READ["object_lock"](client, name):
+                raise NotImplementedByServer("the server made the bucket without a lock")
+    except S3Error:
+        delete(client, name)
         raise
 
 
-def _is_only(rule, action):
-    """Whether a rule has no other action than this one."""
-    others = {"Expiration", "Transitions", "NoncurrentVersionTransitions", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"}
-    return not any(other in rule for other in others - {action})
+def apply(client, name, before, wanted):
+    """Writes the settings in `wanted` that differ from `before`, and looks whether the server kept them; raises S3Error."""
+    for option, write in settings.WRITE.items():
+        if option not in wanted or before.get(option) == wanted[option]:
+            continue
+        with _naming(option):
+            write(client, name, wanted[option])
+            for attempt in range(1, READ_BACK + 1):
+                kept = settings.READ[option](client, name)
+                if kept == wanted[option]:
+                    break
+                if attempt == READ_BACK:
+                    raise settings.not_kept(option, wanted[option], kept)
+                client.sleep(READ_BACK_SECONDS)
 
 
 def contents(client, name):

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import time
 import traceback
+from email.utils import parsedate_to_datetime
+from xml.etree.ElementTree import ParseError
 
+from ansible_collections.homelab.mlops.plugins.module_utils.s3 import address
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     AccessDenied,
     BucketTaken,
+    ClockSkew,
     InvalidInput,
     MissingLibrary,
     NotFound,
@@ -23,13 +27,13 @@ from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     Unreachable,
     WrongKey,
     WrongRegion,
-    remedy,
 )
 
 try:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 except ImportError:
     BOTO3_TRACEBACK = traceback.format_exc()
 else:
@@ -38,16 +42,19 @@ else:
 BY_CODE = {
     "InvalidAccessKeyId": WrongKey,
     "SignatureDoesNotMatch": WrongKey,
+    "RequestTimeTooSkewed": ClockSkew,
     "AccessDenied": AccessDenied,
     "AllAccessDisabled": AccessDenied,
     "403": AccessDenied,
     "AuthorizationHeaderMalformed": WrongRegion,
     "PermanentRedirect": WrongRegion,
     "IllegalLocationConstraintException": WrongRegion,
+    "InvalidRegion": WrongRegion,
     "301": WrongRegion,
     "BucketAlreadyExists": BucketTaken,
     "NotImplemented": NotImplementedByServer,
     "MethodNotAllowed": NotImplementedByServer,
+    "405": NotImplementedByServer,
     "501": NotImplementedByServer,
     "NoSuchBucket": NotFound,
     "404": NotFound,
@@ -55,11 +62,23 @@ BY_CODE = {
 REMEDY = {
     WrongKey: "check access_key and secret_key",
     AccessDenied: "use a key whose policy allows it",
-    WrongRegion: "set region to the one that the server names",
     BucketTaken: "choose another name",
 }
 BUSY = ("OperationAborted", "SlowDown", "ServiceUnavailable")
 ATTEMPTS = 5
+
+
+def skew(headers):
+    """By how much the clocks differ, as words for the remedy.
+
+    :param headers: headers of the server's answer (mapping with `date`)
+    """
+    try:
+        seconds = parsedate_to_datetime(headers.get("date") or headers.get("Date")).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return "set the clocks of this host and the server right"
+    direction = "ahead of" if seconds > 0 else "behind"
+    return "the server's clock is %d minutes %s this host's: set both right (chrony)" % (round(abs(seconds) / 60), direction)
 
 
 class Client(object):
@@ -67,6 +86,9 @@ class Client(object):
 
     :param connection: arguments.Connection
     :param sleep: function that waits for a number of seconds
+    :ivar url: address of the server
+    :ivar region: the region that requests are signed for
+    :ivar connection: as given
     :raises MissingLibrary: boto3 is not there
     :raises InvalidInput: boto3 refuses an option, or the environment of the host (such as AWS_PROFILE)
     """
@@ -79,7 +101,8 @@ class Client(object):
             )
         self.url = connection.endpoint_url
         self.region = connection.region
-        self._sleep = sleep
+        self.connection = connection
+        self.sleep = sleep
         verify = (connection.ca_bundle or True) if connection.validate_certs else False
         try:
             self._boto = boto3.session.Session().client(
@@ -114,13 +137,11 @@ class Client(object):
             except ClientError as error:
                 code = str(error.response.get("Error", {}).get("Code", ""))
                 if code in BUSY and attempt < ATTEMPTS:
-                    self._sleep(0.5 * 2 ** (attempt - 1))
+                    self.sleep(0.5 * 2 ** (attempt - 1))
                     continue
                 raise self._refusal(operation, arguments, code, error) from error
-            except BotoCoreError as error:
-                raise Unreachable(
-                    "cannot reach the S3 server at %s for %s: %s; %s" % (self.url, operation, error, remedy(error))
-                ) from error
+            except (BotoCoreError, ResponseParserError, ParseError) as error:
+                raise self._trouble(operation, error) from error
 
     def pages(self, operation, **arguments):
         """The pages of a listing, as a generator of dicts; raises S3Error."""
@@ -129,8 +150,8 @@ class Client(object):
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             raise self._refusal(operation, arguments, code, error) from error
-        except BotoCoreError as error:
-            raise Unreachable("cannot reach the S3 server at %s for %s: %s; %s" % (self.url, operation, error, remedy(error))) from error
+        except (BotoCoreError, ResponseParserError, ParseError) as error:
+            raise self._trouble(operation, error) from error
 
     def optional(self, operation, not_set, **arguments):
         """As `call`, and None when the server says with one of the codes `not_set` that nothing is configured."""
@@ -141,14 +162,34 @@ class Client(object):
                 return None
             raise
 
+    def no_s3(self, why):
+        """The error for a server that answers, but not as an S3 server does; `why` says what it did."""
+        return Unreachable(
+            "what answers at %s is no S3 server: %s; %s" % (self.url, why, address.remedy(self.url, why, self.connection.timeout_seconds))
+        )
+
+    def _trouble(self, operation, error):
+        if isinstance(error, (ResponseParserError, ParseError)):
+            return self.no_s3("its answer to %s cannot be read" % operation)
+        advice = address.remedy(self.url, error, self.connection.timeout_seconds)
+        return Unreachable("cannot reach the S3 server at %s for %s: %s; %s" % (self.url, operation, error, advice))
+
     def _refusal(self, operation, arguments, code, error):
+        answer = error.response.get("Error", {})
+        message = answer.get("Message") or "no reason given"
+        if address.CONSOLE in message:
+            return Unreachable("what answers at %s is MinIO's console: %s" % (self.url, address.CONSOLE_REMEDY), code=code)
         kind = BY_CODE.get(code, S3Error)
-        message = error.response.get("Error", {}).get("Message") or "no reason given"
+        region = answer.get("Region")
+        # Some answer to a request that was signed for another region, and only mention theirs.
+        if region and region != self.region and kind in (WrongRegion, NotFound):
+            kind = WrongRegion
         bucket = " of bucket %r" % arguments["Bucket"] if "Bucket" in arguments else ""
         text = "the S3 server at %s refused %s%s: %s (%s)" % (self.url, operation, bucket, message, code or "no code")
-        region = error.response.get("Error", {}).get("Region")
-        if region:
-            text = "%s; it names the region %s" % (text, region)
-        if kind in REMEDY:
+        if kind is WrongRegion:
+            text += "; set region to %s" % (region or "that of the server")
+        elif kind is ClockSkew:
+            text = "%s; %s" % (text, skew(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})))
+        elif kind in REMEDY:
             text = "%s; %s" % (text, REMEDY[kind])
         return kind(text, code=code)

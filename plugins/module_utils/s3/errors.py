@@ -20,6 +20,10 @@ class S3Error(Exception):
         """Fields that a module adds to its failure, as a dict."""
         return {"error_code": self.code} if self.code else {}
 
+    def about(self, option):
+        """The same error, beginning with the name of the option that it is about."""
+        return type(self)("%s: %s" % (option, self), code=self.code)
+
 
 class InvalidInput(S3Error):
     """A value that must not reach the server."""
@@ -29,20 +33,28 @@ class MissingLibrary(S3Error):
     """A Python package is not there."""
 
 
-class Unreachable(S3Error):
+class Unusable(S3Error):
+    """The connection itself does not do, whatever is asked for."""
+
+
+class Unreachable(Unusable):
     """No answer, or none that makes sense."""
 
 
-class WrongKey(S3Error):
+class WrongKey(Unusable):
     """The server does not know the access key, or the signature is not that of its secret."""
+
+
+class ClockSkew(Unusable):
+    """The clocks of this host and the server differ so much that signatures are refused."""
+
+
+class WrongRegion(Unusable):
+    """The bucket or the server belongs to another region."""
 
 
 class AccessDenied(S3Error):
     """The key is known and may not do this."""
-
-
-class WrongRegion(S3Error):
-    """The bucket or the server belongs to another region."""
 
 
 class BucketTaken(S3Error):
@@ -53,15 +65,9 @@ class NotImplementedByServer(S3Error):
     """The server does not have this part of the S3 API."""
 
 
+class NotKept(S3Error):
+    """The server does not keep a setting in the way that is wanted."""
+
+
 class NotFound(S3Error):
-    """The bucket, policy or user is not there."""
-
-
-def remedy(reason):
-    """What a person does when there is no answer.
-
-    :param reason: exception or text of the HTTP library
-    """
-    if "SSL" in str(reason) or "certificate" in str(reason):
-        return "check ca_bundle, the host name in endpoint_url and the server's clock"
-    return "check endpoint_url, and that the server is up"
+    """The bucket, policy, user or service account is not there."""

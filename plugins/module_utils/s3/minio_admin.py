@@ -6,24 +6,30 @@
 Seen with MinIO RELEASE.2025-09-07: answers are JSON texts; a missing user is XMinioAdminNoSuchUser, a missing policy
 XMinioAdminNoSuchPolicy; attaching what is attached is XMinioAdminPolicyChangeAlreadyApplied; adding a user who exists
 sets its secret and enables it; policies of a disabled user cannot be changed (the server says that there is no such
-user); a secret cannot be read back.
+user); a secret cannot be read back. Refusals that come before a request is looked at are XML instead of JSON.
 """
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import secrets
+import string
 import traceback
 
+from ansible_collections.homelab.mlops.plugins.module_utils.s3 import address
 from ansible_collections.homelab.mlops.plugins.module_utils.s3 import policy as policies
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import (
     AccessDenied,
+    ClockSkew,
     InvalidInput,
     MissingLibrary,
     NotFound,
     S3Error,
     Unreachable,
     WrongKey,
-    remedy,
+    WrongRegion,
 )
 
 try:
@@ -44,14 +50,45 @@ ALREADY_APPLIED = "XMinioAdminPolicyChangeAlreadyApplied"
 BY_CODE = {
     "SignatureDoesNotMatch": WrongKey,
     "InvalidAccessKeyId": WrongKey,
+    "RequestTimeTooSkewed": ClockSkew,
+    "AuthorizationHeaderMalformed": WrongRegion,
     "AccessDenied": AccessDenied,
+    "NoSuchBucket": NotFound,
     "XMinioAdminNoSuchUser": NotFound,
     "XMinioAdminNoSuchPolicy": NotFound,
+    "XMinioInvalidIAMCredentials": NotFound,
 }
 REMEDY = {
     WrongKey: "check access_key and secret_key of the connection",
     AccessDenied: "connect with the root pair or a user with the policy consoleAdmin",
+    ClockSkew: "set the clocks of this host and the server right (chrony)",
+    WrongRegion: "set region to that of the server",
 }
+XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
+
+
+def check_pair(what, name, secret):
+    """Refuses what MinIO would refuse in the middle of the work.
+
+    :param what: the owner of the pair as a word for the message, such as "user"
+    :param name: access key
+    :param secret: secret key, or None for one that is not given
+    :raises InvalidInput: MinIO takes no such pair
+    """
+    if not 3 <= len(name) <= 20 or any(character in "=," or character.isspace() for character in name):
+        raise InvalidInput("%s name %r must have 3 to 20 characters, without spaces, commas and equals signs" % (what, name))
+    if secret is not None and not 8 <= len(secret) <= 40:
+        raise InvalidInput("secret of %s %r has %d characters: use 8 to 40" % (what, name, len(secret)))
+
+
+def new_access_key():
+    """A random access key of 20 characters."""
+    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for unused in range(20))
+
+
+def new_secret():
+    """A random secret key of 40 characters."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for unused in range(40))
 
 
 class Admin(object):
@@ -119,6 +156,31 @@ class Admin(object):
         except NotFound:
             return None
 
+    def service_account(self, name):
+        """A service account as dict(user, label, description, enabled, policy), or None.
+
+        `policy` is None for one that may do what its user may.
+        """
+        try:
+            found = self.call("get_service_account", name)
+        except NotFound:
+            return None
+        own = None if found.get("impliedPolicy") else policies.parse(found.get("policy"), "the policy of service account %r" % name)
+        return {
+            "user": found.get("parentUser", ""),
+            "label": found.get("name", ""),
+            "description": found.get("description", ""),
+            "enabled": found.get("accountStatus") == "on",
+            "policy": own,
+        }
+
+    def service_accounts_of(self, user):
+        """Access keys of a user's service accounts by label, as a dict of lists."""
+        found = {}
+        for account in (self.call("list_service_account", user) or {}).get("accounts") or []:
+            found.setdefault(account.get("name", ""), []).append(account["accessKey"])
+        return found
+
     def change_policies(self, method, user, names):
         """Attaches or detaches policies of a user; what is in effect already is right too."""
         try:
@@ -128,7 +190,7 @@ class Admin(object):
                 raise
 
     def secret_works(self, user, secret):
-        """Whether a request that is signed with this pair is taken; the user must be enabled.
+        """Whether a request that is signed with this pair is taken; the user or service account must be enabled.
 
         :raises S3Error: any trouble but a signature or key that is not accepted
         """
@@ -147,26 +209,34 @@ class Admin(object):
             if kind is WrongKey:
                 return False
             if kind is not AccessDenied:  # which comes only after the signature was right
-                raise S3Error(
-                    "the S3 server at %s refused list_buckets: %s (%s)" % (self.url, error.message, error.code), code=error.code
-                ) from error
+                raise self._typed("list_buckets", error.code, error.message) from error
         except (ServerError, urllib3.exceptions.HTTPError) as error:
             raise self._unreachable("list_buckets", error) from error
         return True
 
+    def check_secret(self, what, user, secret):
+        """Fails when a pair that was just set is not taken; raises S3Error."""
+        if not self.secret_works(user, secret):
+            raise S3Error("MinIO at %s took the secret of %s %r, and refuses what is signed with it" % (self.url, what, user))
+
     def _unreachable(self, method, error):
         reason = getattr(error, "reason", None) or error
-        return Unreachable("cannot reach MinIO at %s for %s: %s; %s" % (self.url, method, reason, remedy(reason)))
+        advice = address.remedy(self.url, reason, self._connection.timeout_seconds)
+        return Unreachable("cannot reach MinIO at %s for %s: %s; %s" % (self.url, method, reason, advice))
 
     def _refusal(self, method, error):
+        body = error._body or ""
         try:
-            answer = json.loads(error._body)
-            code, message = answer["Code"], answer["Message"]
+            answer = json.loads(body)
+            return self._typed(method, answer["Code"], answer["Message"])
         except (ValueError, TypeError, KeyError):
-            return Unreachable(
-                "what answers at %s (HTTP status %s) is not MinIO: is endpoint_url the address of its API (port 9000) and not "
-                "of its console?" % (self.url, error._code)
-            )
+            found = XML_ERROR.search(body)
+        if found and address.CONSOLE not in body and found.group(1) != "NoSuchBucket":  # to others the path is an object's
+            return self._typed(method, found.group(1), html.unescape(found.group(2)))
+        advice = address.remedy(self.url, body, self._connection.timeout_seconds)
+        return Unreachable("what answers at %s (HTTP status %s) is not MinIO: %s" % (self.url, error._code, advice))
+
+    def _typed(self, method, code, message):
         kind = BY_CODE.get(code, S3Error)
         text = "MinIO at %s refused %s: %s (%s)" % (self.url, method, message, code)
         if code == "XMinioIAMPolicyInUse":

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.s3_server import KEYS, MotoServer, ScriptedServer
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.s3_server import KEYS, LISTED, MotoServer, ScriptedServer
 
 READ_ANYBODY = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::data-1/public/*"}
 
@@ -120,25 +120,53 @@ def test_what_is_no_policy_is_refused_before_any_request(server, policy):
     assert server.names() == []
 
 
-def test_lifecycle_rules_of_others_stay(server):
-    twice(server, noncurrent_versions_days=30, incomplete_uploads_days=7)
-    foreign = {"ID": "mine", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
-    rules = everything(server)["rules"] + [foreign]
-    server.boto.put_bucket_lifecycle_configuration(Bucket="data-1", LifecycleConfiguration={"Rules": rules})
-    done = twice(server, noncurrent_versions_days=10)
-    assert done["diff"]["before"]["noncurrent_versions_days"] == 30
-    assert sorted(rule["ID"] for rule in everything(server)["rules"]) == [
-        "homelab-mlops-incomplete-uploads",
-        "homelab-mlops-noncurrent-versions",
-        "mine",
+def test_lifecycle(server):
+    rules = [
+        {"id": "scratch", "prefix": "scratch/", "expire_days": 7},
+        {"id": "uploads", "prefix": "", "incomplete_uploads_days": 2},
+        {"id": "old", "prefix": "", "noncurrent_versions_days": 30},
     ]
-    twice(server, noncurrent_versions_days=0, incomplete_uploads_days=0)
-    assert [rule["ID"] for rule in everything(server)["rules"]] == ["mine"]
+    done = twice(server, lifecycle=rules)
+    assert [rule["id"] for rule in done["bucket"]["lifecycle"]] == ["old", "scratch", "uploads"]
+    assert bucket(server, lifecycle=rules[::-1])["changed"] is False
+    written = {rule["ID"]: rule for rule in everything(server)["rules"]}
+    assert written["scratch"] == {"ID": "scratch", "Filter": {"Prefix": "scratch/"}, "Status": "Enabled", "Expiration": {"Days": 7}}
+    assert written["old"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    twice(server, lifecycle=[dict(rules[0], expire_days=3, enabled=False)])
+    assert [(rule["Status"], rule["Expiration"]) for rule in everything(server)["rules"]] == [("Disabled", {"Days": 3})]
+    assert bucket(server)["changed"] is False
+    twice(server, lifecycle=[])
+    assert everything(server)["rules"] == "NoSuchLifecycleConfiguration"
+
+
+def test_cors(server):
+    twice(server, cors=[{"origins": ["https://a.example"], "methods": ["PUT", "GET"], "headers": ["*"], "max_age_seconds": 60}])
+    same = [{"origins": ["https://a.example"], "methods": ["GET", "PUT"], "headers": ["*"], "max_age_seconds": 60}]
+    assert bucket(server, cors=same)["changed"] is False
+    twice(server, cors=[])
+    assert bucket(server)["changed"] is False
+
+
+def test_encryption(server):
+    done = twice(server, encryption={"algorithm": "AES256"})
+    assert done["bucket"]["encryption"] == {"algorithm": "AES256"}
+    twice(server, encryption={"algorithm": "aws:kms", "key": "mine"})
+    twice(server, encryption={"algorithm": "none"})
+
+
+def test_a_lock_and_how_long_it_lasts(server):
+    done = twice(server, object_lock=True, retention={"mode": "governance", "days": 9})
+    assert done["bucket"]["retention"] == {"mode": "governance", "days": 9}
+    assert everything(server)["versioning"] == "Enabled"
+    twice(server, retention={"mode": "none"})
+    refused = bucket(server, object_lock=False)
+    assert refused["msg"].startswith("object_lock: bucket 'data-1' was made with a lock, and that cannot be changed")
 
 
 def test_all_at_once(server):
-    done = twice(server, versioning="enabled", tags={"a": "b"}, noncurrent_versions_days=3, policy={"Statement": READ_ANYBODY})
-    assert sorted(done["bucket"]) == ["name", "noncurrent_versions_days", "policy", "state", "tags", "versioning"]
+    rules = [{"id": "old", "prefix": "", "noncurrent_versions_days": 3}]
+    done = twice(server, versioning="enabled", tags={"a": "b"}, lifecycle=rules, policy={"Statement": READ_ANYBODY})
+    assert sorted(done["bucket"]) == ["lifecycle", "name", "policy", "state", "tags", "versioning"]
 
 
 def test_a_bucket_that_is_not_empty_needs_force(server):
@@ -193,8 +221,45 @@ def test_names_that_s3_forbids_are_refused_before_any_request(name, reason):
         assert server.calls == []
 
 
+def rule(**fields):
+    return {"lifecycle": [dict({"id": "a", "prefix": "", "expire_days": 1}, **fields)]}
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"lifecycle": [{"id": "a", "expire_days": 1}]}, "missing required arguments: prefix found in lifecycle"),
+        (rule(expire_days=None), "lifecycle: rule 'a' does nothing: give it one of expire_days"),
+        (rule(expire_days=0), "lifecycle: rule 'a' has expire_days=0: use 1 or more"),
+        (rule(id=""), "lifecycle: rule '' needs an id"),
+        (rule(expire_delete_markers=True), "lifecycle: rule 'a' has both expire_days and expire_delete_markers"),
+        (rule(noncurrent_versions_kept=3), "lifecycle: rule 'a' has noncurrent_versions_kept, which needs noncurrent_versions_days"),
+        ({"lifecycle": rule()["lifecycle"] * 2}, "lifecycle: rule 'a' is there twice"),
+        ({"cors": [{"origins": [], "methods": ["GET"]}]}, "cors: rule 1 needs origins and methods"),
+        ({"cors": [{"origins": ["*"], "methods": ["PATCH"]}]}, "value of methods must be one or more of: GET"),
+        ({"cors": [{"origins": ["*"], "methods": ["GET"], "max_age_seconds": -1}]}, "cors: rule 1 has max_age_seconds=-1"),
+        ({"encryption": {"algorithm": "AES256", "key": "mine"}}, "encryption: key goes with algorithm=aws:kms"),
+        ({"retention": {"mode": "governance"}, "object_lock": True}, "retention: mode=governance needs days of 1 or more"),
+        ({"object_lock": True, "versioning": "suspended"}, "object_lock needs versions"),
+        ({"quota_bytes": -1}, "quota_bytes must not be below 0"),
+        ({"tags": {"": "x"}}, "tags: '' needs a name"),
+        ({"tags": {str(number): "" for number in range(51)}}, "tags: there are 51: use up to 50"),
+    ],
+)
+def test_what_s3_would_refuse_is_refused_before_any_request(options, reason):
+    with ScriptedServer([]) as server:
+        refused = bucket(server, **options)
+        assert reason in refused["msg"]
+        assert "\n" not in refused["msg"]
+        assert server.calls == []
+
+
 def refusals(code, message):
-    return [("HEAD", "/data-1", 403, "", ""), ("GET", "location", 403, code, message), ("PUT", "", 200, "", "")]
+    return [("HEAD", "/data-1", 403, "", ""), ("GET", "list-type", 403, code, message), ("PUT", "", 200, "", "")]
+
+
+THERE = [("HEAD", "/data-1", 200, "", ""), ("GET", "list-type", 200, LISTED, "")]
+MISSING = [("HEAD", "/data-1", 404, "", ""), ("GET", "list-type", 404, "NoSuchBucket", "None.")]
 
 
 @pytest.mark.parametrize(
@@ -215,38 +280,69 @@ def test_forbidden_is_never_taken_for_missing(code, remedy):
 
 
 def test_a_name_of_somebody_else():
-    answers = [("HEAD", "/data-1", 404, "", ""), ("PUT", "/data-1", 409, "BucketAlreadyExists", "Taken.")]
+    answers = MISSING + [("PUT", "/data-1", 409, "BucketAlreadyExists", "Taken.")]
     with ScriptedServer(answers) as server:
         assert bucket(server)["msg"].endswith("Taken. (BucketAlreadyExists); choose another name")
 
 
 def test_a_bucket_that_another_run_makes_first():
-    answers = [("HEAD", "/data-1", 404, "", ""), ("PUT", "/data-1", 409, "BucketAlreadyOwnedByYou", "Yours.")]
+    answers = MISSING + [("PUT", "/data-1", 409, "BucketAlreadyOwnedByYou", "Yours.")]
     with ScriptedServer(answers) as server:
         assert bucket(server)["failed"] is False
 
 
 def test_an_option_that_the_server_does_not_have_fails_and_others_do_not():
-    answers = [("GET", "versioning", 501, "NotImplemented", "Not here."), ("HEAD", "/data-1", 200, "", "")]
+    answers = [("GET", "versioning", 501, "NotImplemented", "Not here.")] + THERE
     with ScriptedServer(answers) as server:
         assert bucket(server)["changed"] is False
-        assert "Not here. (NotImplemented)" in bucket(server, versioning="enabled")["msg"]
+        refused = bucket(server, versioning="enabled")
+        assert refused["msg"].startswith("versioning: ")
+        assert refused["msg"].endswith("Not here. (NotImplemented); this server does not have it: leave versioning out")
 
 
 def test_minio_has_no_rule_for_incomplete_uploads():
     answers = [
         ("GET", "lifecycle", 404, "NoSuchLifecycleConfiguration", "None."),
         ("PUT", "lifecycle", 400, "InvalidArgument", "The XML you provided was not well-formed"),
-        ("HEAD", "/data-1", 200, "", ""),
     ]
-    with ScriptedServer(answers) as server:
-        assert "leave incomplete_uploads_days out" in bucket(server, incomplete_uploads_days=7)["msg"]
+    with ScriptedServer(answers + THERE) as server:
+        refused = bucket(server, lifecycle=[{"id": "up", "prefix": "", "incomplete_uploads_days": 7}])
+        assert "leave incomplete_uploads_days out of rule 'up'" in refused["msg"]
+
+
+def test_a_lock_that_the_server_takes_no_notice_of():
+    answers = [
+        ("GET", "object-lock", 501, "NotImplemented", "Not here."),
+        ("PUT", "/data-1", 200, "", ""),
+        ("DELETE", "/data-1", 204, "", ""),
+    ]
+    with ScriptedServer(answers + MISSING) as server:
+        assert bucket(server, object_lock=True)["msg"].endswith("leave object_lock out")
+        assert server.calls[-1][0] == "DELETE"
+
+
+def test_what_the_server_takes_and_does_not_keep(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    answers = [("GET", "tagging", 404, "NoSuchTagSet", "None."), ("PUT", "tagging", 200, "", "")]
+    with ScriptedServer(answers + THERE) as server:
+        assert bucket(server, tags={"a": "b"})["msg"] == 'tags: the server took it, and keeps {} instead of {"a": "b"}'
 
 
 def test_wrong_region():
-    answers = [("HEAD", "/data-1", 400, "", ""), ("GET", "location", 400, "AuthorizationHeaderMalformed", "Wrong region.")]
+    answers = [("HEAD", "/data-1", 404, "", ""), ("GET", "list-type", 400, "InvalidRegion", "Expecting 'eu-1'.")]
     with ScriptedServer(answers) as server:
-        assert bucket(server)["failed"] is True
+        assert bucket(server)["msg"].endswith("(InvalidRegion); set region to that of the server")
+
+
+@pytest.mark.parametrize("status", [200, 404, 418])
+def test_a_web_server_is_no_s3_server(status):
+    answers = [("HEAD", "/data-1", status, "", ""), ("GET", "list-type", status, "<html></html>", ""), ("PUT", "", 200, "", "")]
+    with ScriptedServer(answers) as server:
+        refused = bucket(server)
+        assert refused["failed"] is True
+        assert "PUT" not in [method for method, unused in server.calls]
+        if status != 418:
+            assert "is no S3 server" in refused["msg"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import LocalServer, send
 
 KEYS = {"access_key": "testing", "secret_key": "testing-secret"}
+LISTED = '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>data-1</Name></ListBucketResult>'
 ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>'
 
 
@@ -49,7 +50,8 @@ class MotoServer(object):
 class ScriptedServer(LocalServer):
     """Answers with the first entry of `answers` that fits: (method, part of the address, status, error code, message).
 
-    An entry without an error code answers with an empty body. Use as a context manager.
+    An entry without an error code answers with an empty body, one whose code begins with `<` with that text.
+    Use as a context manager.
 
     :ivar calls: list of (method, path with query) in the order of arrival
     """
@@ -65,4 +67,5 @@ class ScriptedServer(LocalServer):
         fitting = [answer for answer in self.answers if answer[0] == handler.command and answer[1] in handler.path]
         assert fitting, "unexpected request %s %s" % (handler.command, handler.path)
         status, code, message = fitting[0][2:]
-        send(handler, status, (ERROR % (code, message)).encode() if code and handler.command != "HEAD" else b"", "application/xml")
+        content = code if code.startswith("<") else ERROR % (code, message)
+        send(handler, status, content.encode() if code and handler.command != "HEAD" else b"", "application/xml")
