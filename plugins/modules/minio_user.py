@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Keeps a user, whose name is an access key and whose secret is a secret key, and the policies that are attached to it.
   - A secret cannot be read back. So a request is signed with the given one, and the secret is set only when the server does not take it.
+    A secret that was set is proven in the same way before the module reports success.
 author:
   - homelab.mlops contributors (@homelab-mlops)
 options:
@@ -48,9 +49,12 @@ attributes:
   idempotent:
     support: full
 notes:
+  - Another secret for the same name ends the old pair at that moment. To rotate without a gap, make a second user, hand its pair out, and
+    delete the first one when nobody uses it any more.
   - A policy must exist when it is attached. Check mode does not look whether it does, because an earlier task may be the one that makes it.
 seealso:
   - module: homelab.mlops.minio_policy
+  - module: homelab.mlops.minio_service_account
 """
 
 EXAMPLES = r"""
@@ -63,6 +67,14 @@ EXAMPLES = r"""
     secret: "{{ agent_secret_key }}"
     policies: [clearml-artifacts]
   no_log: true
+
+- name: Once all agents have their new key, the old one goes away
+  homelab.mlops.minio_user:
+    endpoint_url: http://192.0.2.20:9000
+    access_key: "{{ minio_root_user }}"
+    secret_key: "{{ minio_root_password }}"
+    name: "{{ old_agent_access_key }}"
+    state: absent
 """
 
 RETURN = r"""
@@ -102,16 +114,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mlops.plugins.module_utils.difference import difference
 from ansible_collections.homelab.mlops.plugins.module_utils.s3 import arguments
 from ansible_collections.homelab.mlops.plugins.module_utils.s3.errors import InvalidInput, NotFound, S3Error
-from ansible_collections.homelab.mlops.plugins.module_utils.s3.minio_admin import Admin
+from ansible_collections.homelab.mlops.plugins.module_utils.s3.minio_admin import Admin, check_pair
 
 
 def check_options(params):
     """Refuses what MinIO would refuse in the middle of the work; raises InvalidInput."""
-    name, secret = params["name"], params["secret"]
-    if not 3 <= len(name) <= 20 or any(character in "=," or character.isspace() for character in name):
-        raise InvalidInput("user name %r must have 3 to 20 characters, without spaces, commas and equals signs" % name)
-    if secret is not None and not 8 <= len(secret) <= 40:
-        raise InvalidInput("secret of user %r has %d characters: use 8 to 40" % (name, len(secret)))
+    name = params["name"]
+    check_pair("user", name, params["secret"])
     if name == params["access_key"]:
         raise InvalidInput("user %r is the one that this connection uses: connect with another pair to change it" % name)
 
@@ -166,7 +175,8 @@ class Change(object):
                     pass
             return
         enabled = bool(self.existing and self.existing["enabled"])
-        if self.existing is None or self.secret_works is False:
+        unproven = self.existing is None or self.secret_works is False
+        if unproven:
             admin.call("user_add", self.name, self.secret)
             enabled = True
         elif self.wanted["enabled"] and not enabled:
@@ -174,6 +184,7 @@ class Change(object):
             enabled = True
             if self.secret is not None and not admin.secret_works(self.name, self.secret):
                 admin.call("user_add", self.name, self.secret)
+                unproven = True
         had = self.existing["policies"] if self.existing else []
         missing = [policy for policy in self.wanted["policies"] if policy not in had]
         extra = [policy for policy in had if policy not in self.wanted["policies"]]
@@ -181,6 +192,8 @@ class Change(object):
             self._attach(missing)
         if extra:
             admin.change_policies("detach_policy", self.name, extra)
+        if unproven:
+            admin.check_secret("user", self.name, self.secret)
         if enabled and not self.wanted["enabled"]:
             admin.call("user_disable", self.name)
 

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.minio_server import ROOT as ROOT_PAIR
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.minio_server import MinioServer
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.s3_server import KEYS, MotoServer
 from clearml_api import config
 from conftest import STAGED
+from s3_servers import ROOT_PAIR
 from server import Double, basic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,34 +103,39 @@ def test_clearml(double, tmp_path, name, changes):
         assert double.call("users.get_current_user", {}, authorization)["data"]["user"]["name"] == "Alice Example"
 
 
-def test_s3(tmp_path):
+def test_s3(tmp_path, minio):
     with MotoServer() as server:
-        replaced = {"http://192.0.2.20:9000": server.url}
+        replaced = {"http://192.0.2.20:9000": server.url, "http://192.0.2.21:9000": minio.url}
         variables = {"s3_access_key": KEYS["access_key"], "s3_secret_key": KEYS["secret_key"]}
+        variables |= {"minio_root_user": ROOT_PAIR[0], "minio_root_password": ROOT_PAIR[1]}
         server.boto.create_bucket(Bucket="scratch")
         server.boto.put_object(Bucket="scratch", Key="left-over", Body=b"x")
         play(tmp_path, "s3_bucket", replaced, variables, check=True)
         assert server.names() == ["scratch"]
         results = play(tmp_path, "s3_bucket", replaced, variables)
-        assert [result["changed"] for result in results] == [True, True, True]
-        assert server.names() == ["clearml"]
-        play(tmp_path, "s3_bucket_info", replaced, variables)
+        assert [result["changed"] for result in results] == [True] * 6
+        assert server.names() == ["clearml", "releases", "reports"]
+        results = play(tmp_path, "s3_bucket_info", {"http://192.0.2.20:9000": server.url}, variables)
+        assert results[0]["buckets"][0]["tags"] == {"owner": "homelab"}
 
 
-def test_minio(tmp_path):
-    with MinioServer() as server:
-        replaced = {"http://192.0.2.20:9000": server.url}
-        variables = {
-            "minio_root_user": ROOT_PAIR[0],
-            "minio_root_password": ROOT_PAIR[1],
-            "agent_access_key": "aK3tYq81mPzL",
-            "agent_secret_key": "a-secret-of-an-agent",
-        }
-        for check in (True, False):
-            for name in ("minio_policy", "minio_user"):
-                assert play(tmp_path, name, replaced, variables, check=check)[0]["changed"] is True
-                assert bool(server.calls) is not check
-        assert server.users["aK3tYq81mPzL"]["policies"] == {"clearml-artifacts"}
+def test_minio(tmp_path, minio, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    replaced = {"http://192.0.2.20:9000": minio.url}
+    variables = {
+        "minio_root_user": ROOT_PAIR[0],
+        "minio_root_password": ROOT_PAIR[1],
+        "agent_access_key": "aK3tYq81mPzL",
+        "agent_secret_key": "a-secret-of-an-agent",
+        "old_agent_access_key": "aGoneOne",
+    }
+    changes = {"minio_policy": [True], "minio_user": [True, False], "minio_service_account": [True, True, True]}
+    for name, changed in changes.items():
+        play(tmp_path, name, replaced, variables, check=True)
+        results = play(tmp_path, name, replaced, variables)
+        assert [result["changed"] for result in results] == changed
+    pair = json.loads((tmp_path / "notebook-pair.json").read_text(encoding="utf-8"))
+    assert sorted(pair) == ["access_key", "secret_key"]
 
 
 def test_gpu(tmp_path):
@@ -141,5 +145,5 @@ def test_gpu(tmp_path):
 def test_each_module_is_here():
     names = {path.stem for path in MODULES.glob("*.py") if not path.stem.startswith(ROLES_OWN)}
     run_here = {name for name, _ in CLEARML}
-    run_here |= {"s3_bucket", "s3_bucket_info", "minio_policy", "minio_user", "gpu_info"}
+    run_here |= {"s3_bucket", "s3_bucket_info", "minio_policy", "minio_user", "minio_service_account", "gpu_info"}
     assert names == run_here
