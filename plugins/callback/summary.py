@@ -53,6 +53,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._phases = []
         self._changes = {}
+        self._delegated = {}
         self._check_mode = False
 
     def v2_playbook_on_play_start(self, play):
@@ -61,12 +62,19 @@ class CallbackModule(CallbackBase):
         self._phases.append([play.get_name(), now, None])
         self._check_mode = bool(play.check_mode)
 
+    def v2_runner_item_on_ok(self, result):
+        # In a loop each item may be delegated to another host, which the result of the whole does not tell.
+        if result.is_changed() and result.task_fields.get("delegate_to"):
+            self._delegated.setdefault(result.host.get_name(), set()).add(result.task_fields["delegate_to"])
+
     def v2_runner_on_ok(self, result):
+        host = result.host.get_name()
+        delegated = self._delegated.pop(host, set())
         if not result.is_changed():
             return
-        # The task carries the name after templating; None or the host itself where nothing was delegated.
-        where = result.task.delegate_to or result.host.get_name()
-        self._changes.setdefault(where, []).append(result.task.get_name())
+        # Outside of a loop the task carries the name after templating; None or the host itself where nothing was delegated.
+        for where in sorted(delegated) or [result.task.delegate_to or host]:
+            self._changes.setdefault(where, []).append(result.task.get_name())
 
     def v2_playbook_on_stats(self, stats):
         self._end_phase(time.monotonic())

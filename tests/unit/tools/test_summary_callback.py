@@ -24,6 +24,12 @@ PLAYBOOK = """
       ansible.builtin.debug:
       changed_when: inventory_hostname == 'one'
       delegate_to: "{{ 'two' if inventory_hostname == 'one' else omit }}"
+    - name: Change both by delegation
+      ansible.builtin.debug:
+      changed_when: item != 'none'
+      delegate_to: "{{ 'two' if item == 'none' else item }}"
+      loop: [one, two, none]
+      when: inventory_hostname == 'one'
 - name: Second phase
   hosts: one
   gather_facts: false
@@ -63,12 +69,19 @@ def test_changes_stand_under_the_host_they_happened_on(summary):
     lines = [line.rstrip() for line in summary()]
     assert lines[0].startswith("First phase") and lines[0].endswith(" s")
     assert lines[1].startswith("Second phase")
-    assert lines[2:] == ["one: 1 changed", "    Change one", "two: 1 changed", "    Change the other by delegation"]
+    assert lines[2:] == [
+        "one: 2 changed",
+        "    Change one",
+        "    Change both by delegation",
+        "two: 2 changed",
+        "    Change the other by delegation",
+        "    Change both by delegation",
+    ]
 
 
 def test_check_mode_says_would(summary):
-    assert "one: 1 would change" in summary("--check")
+    assert "one: 2 would change" in summary("--check")
 
 
 def test_long_lists_are_cut(summary):
-    assert "    and 1 more (HOMELAB_MLOPS_SUMMARY_CHANGES=1 names them all)" in summary(HOMELAB_MLOPS_SUMMARY_CHANGES="0")
+    assert "    and 2 more (HOMELAB_MLOPS_SUMMARY_CHANGES=2 names them all)" in summary(HOMELAB_MLOPS_SUMMARY_CHANGES="0")
