@@ -7,7 +7,9 @@ import ipaddress
 import os
 import sys
 from pathlib import Path
+from unittest import mock
 
+import boto3
 import pytest
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from cryptography import x509
@@ -19,6 +21,14 @@ _AnsibleCollectionFinder(paths=STAGED.split(os.pathsep), scan_sys_paths=False)._
 
 import s3_servers  # noqa: E402
 from ansible_collections.homelab.mlops.tests.unit.plugins.support import certificates  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def one_boto_session():
+    """boto3 reads its description of S3 once, instead of half a second for each run of a module."""
+    session = boto3.session.Session()
+    with mock.patch.object(boto3.session, "Session", lambda: session):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,15 @@
 
 import concurrent.futures
 import json
-from unittest import mock
 
-import boto3
 import pytest
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
 from botocore.exceptions import ClientError
 from minio.credentials import StaticProvider
 from minio.minioadmin import MinioAdmin
 from s3_servers import KMS_KEY, ROOT_PAIR
+
+pytestmark = pytest.mark.usefixtures("one_boto_session")
 
 
 def statement(bucket, actions):
@@ -60,14 +60,6 @@ LACKS = {
     ("seaweedfs", "quota_bytes"): "is not MinIO",
 }
 HAVE = [(server, option) for server in ("minio", "seaweedfs") for option in OPTIONS if (server, option) not in LACKS]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_session():
-    """boto3 reads its description of S3 once, instead of half a second for each run of a module."""
-    session = boto3.session.Session()
-    with mock.patch.object(boto3.session, "Session", lambda: session):
-        yield
 
 
 @pytest.fixture
