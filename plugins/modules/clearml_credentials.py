@@ -289,12 +289,12 @@ def check(params):
         raise InvalidInput("stored_created must be a time such as 2026-11-21T00:25:10+00:00")
 
 
-def make(module, transport, stored):
+def make(module, transport, stored, known):
     """A new pair, in the file where there is one; returns (pair, when it was made); raises ClearMLError and leaves none."""
     label = module.params["label"]
     if stored.file:
         stored.file.check_writable()
-    pair = credentials.create(transport, label)
+    pair = credentials.create(transport, label, known)
     created = times.text_of(transport.server_time())
     if stored.file:
         try:
@@ -341,7 +341,7 @@ def work(module):
     revoked = list(plan.revoke)
     if not module.check_mode:
         if plan.create:
-            pair, result["created_at"] = make(module, transport, stored)
+            pair, result["created_at"] = make(module, transport, stored, keys)
             new_key = pair["access_key"]
             if not stored.file:
                 result["credentials"] = pair

@@ -24,6 +24,7 @@ _AnsibleCollectionFinder(paths=[sys.argv[1]], scan_sys_paths=False)._install()
 from ansible.module_utils.testing import patch_module_args
 import importlib
 module = importlib.import_module("ansible_collections.homelab.mlops.plugins.modules." + sys.argv[2])
+print("ready", flush=True)
 with patch_module_args(json.load(sys.stdin)):
     module.main()
 """
@@ -86,6 +87,8 @@ def at_once(module, *options):
         )
         for _ in options
     ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
     for process, given in zip(processes, options, strict=True):
         process.stdin.write(json.dumps({**given, "_ansible_remote_tmp": "/tmp", "_ansible_keep_remote_files": False}))
     for process in processes:
@@ -196,15 +199,21 @@ def test_credentials_for_another_user(double, alice, system):
     assert run("clearml_credentials", **system, label="for-alice", user="Alice Example", state="absent")["revoked"] == [pair[0]]
 
 
-def test_credentials_by_two_runs_at_once(double, alice):
-    results = at_once("clearml_credentials", *[{**alice, "label": "shared-label"}] * 2)
-    made = [result["access_key"] for result in results if not result.get("failed")]
-    for result in results:
-        assert not result.get("failed") or "another run made a credential labelled 'shared-label'" in result["msg"]
-    left = keys(double, "shared-label")
-    assert len(left) == 1
-    assert left[0] in made
-    run("clearml_credentials", **alice, label="shared-label", state="absent")
+@pytest.mark.parametrize("lost", [0, 1], ids=["none yet", "one whose secret is lost"])
+@pytest.mark.parametrize("runs", [2, 4])
+def test_credentials_by_several_runs_at_once(double, alice, runs, lost):
+    """One pair is left, and a run that says so has it; every other run failed in words."""
+    for number in range(3):
+        label = f"shared-{runs}-{lost}-{number}"
+        for _ in range(lost):
+            double.call("auth.create_credentials", {"label": label}, basic(*ALICE))
+        results = at_once("clearml_credentials", *[{**alice, "label": label}] * runs)
+        for result in results:
+            assert not result.get("failed") or f"another run changes the credentials labelled '{label}'" in result["msg"], result
+        left = keys(double, label)
+        assert len(left) == 1
+        assert left[0] in [result["access_key"] for result in results if not result.get("failed")]
+        run("clearml_credentials", **alice, label=label, state="absent")
 
 
 @pytest.mark.parametrize("mode", ["fixed", "open"])

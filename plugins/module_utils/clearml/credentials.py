@@ -10,6 +10,7 @@ identities of the server's own configuration (`__services_agent__` and such) can
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import (
@@ -19,6 +20,8 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     InvalidInput,
     OutcomeUnknown,
 )
+
+SETTLE_SECONDS = 1  # longer than another run needs to take back a credential that it gives up
 
 
 def check_label(label):
@@ -57,16 +60,23 @@ def labelled(credentials, label):
     return [entry["access_key"] for entry in credentials if entry.get("label") == label]
 
 
-def create(transport, label):
+def create(transport, label, known):
     """A new credential that has been seen to work, and that is the only new one with its label.
 
+    Of several runs at the same moment, the one whose credential the server made first goes on. The others take back what
+    they made and fail, so that one credential is left.
+
+    :param known: keys that had the label when the caller decided to make another one
     :returns: dict with access_key and secret_key
     :raises ClearMLError: none was made, or the one that was made does not work, or not alone, and is revoked again
 
     When the answer to the creation is lost, its secret is lost too: a key that appeared since and was never used is
     revoked, and it is tried once more.
     """
-    known = set(labelled(read(transport), label))
+    _expect(transport, label, known)
+    if len(known) > 1:  # one of them may be another run's, which is about to take it back
+        time.sleep(SETTLE_SECONDS)
+        _expect(transport, label, known)
     try:
         made = transport.call("auth.create_credentials", {"label": label}, repeatable=False)
     except OutcomeUnknown:
@@ -78,16 +88,27 @@ def create(transport, label):
     if not pair.get("access_key") or not pair.get("secret_key"):
         raise BadAnswer("the ClearML API at %s made a credential without a pair" % transport.api_url)
     pair = {"access_key": pair["access_key"], "secret_key": pair["secret_key"]}
-    if not transport.as_other(pair["access_key"], pair["secret_key"]).login_works():
+    works = transport.as_other(pair["access_key"], pair["secret_key"]).login_works()
+    now = labelled(read(transport), label)
+    if pair["access_key"] in now and not works:
         revoke(transport, pair["access_key"])
         raise ClearMLError(
             "the new credential %r does not work at %s and was revoked; nothing else was changed" % (label, transport.api_url)
         )
-    new = [key for key in labelled(read(transport), label) if key not in known]
-    if new[:1] != [pair["access_key"]]:
+    if [key for key in now if key not in known][:1] != [pair["access_key"]] or set(known) - set(now):
         revoke(transport, pair["access_key"])
-        raise ClearMLError("another run made a credential labelled %r at the same moment, which stays: run this again" % label)
+        raise _another_run(label)
     return pair
+
+
+def _expect(transport, label, known):
+    """Raises ClearMLError when other keys than these have the label."""
+    if set(labelled(read(transport), label)) != set(known):
+        raise _another_run(label)
+
+
+def _another_run(label):
+    return ClearMLError("another run changes the credentials labelled %r at the same moment: run this again when it has ended" % label)
 
 
 def revoke(transport, access_key):

@@ -391,7 +391,7 @@ def test_two_runs_at_the_same_moment_leave_one_pair(server):
 
     on_endpoint(server, "auth.create_credentials", other_run_is_first)
     refused = credentials(server)
-    assert refused["msg"] == "another run made a credential labelled 'worker-a' at the same moment, which stays: run this again"
+    assert refused["msg"] == "another run changes the credentials labelled 'worker-a' at the same moment: run this again when it has ended"
     assert server.keys("worker-a") == ["OTHER"]
 
     def other_run_is_later(handler, endpoint):
@@ -402,6 +402,22 @@ def test_two_runs_at_the_same_moment_leave_one_pair(server):
     assert credentials(server, label="worker-b")["failed"] is False  # the other one sees this and gives way
 
 
+def test_of_two_with_the_label_one_is_taken_back_in_the_next_moment(server):
+    """Another run had made it; this one does not leave a second one beside the one that stays."""
+    server.add_credential("worker-a", access_key="STAYS")
+    server.add_credential("worker-a", access_key="IN-BETWEEN")
+
+    def taken_back_at_the_third_look(handler, endpoint):
+        if server.called().count("auth.get_credentials") == 3:
+            server.credentials = [entry for entry in server.credentials if entry["access_key"] != "IN-BETWEEN"]
+        return False
+
+    server.faults.append(taken_back_at_the_third_look)
+    assert "another run changes the credentials" in credentials(server)["msg"]
+    assert server.keys("worker-a") == ["STAYS"]
+    assert "auth.create_credentials" not in server.called()
+
+
 def test_a_lost_creation_does_not_revoke_what_another_run_uses(server):
     def create_and_break(handler, endpoint):
         server.add_credential("worker-a", access_key="OTHER")
@@ -410,5 +426,5 @@ def test_a_lost_creation_does_not_revoke_what_another_run_uses(server):
         return True
 
     on_endpoint(server, "auth.create_credentials", create_and_break)
-    assert "another run made a credential" in credentials(server)["msg"]
+    assert "another run changes the credentials" in credentials(server)["msg"]
     assert server.keys("worker-a") == ["OTHER"]
