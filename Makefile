@@ -136,3 +136,6 @@ part-demo:
 part-bench:
 	python tests/benchmarks/clearml_modules.py
 	python tests/benchmarks/run.py
+
+part-bench-k3s:
+	python tests/benchmarks/k3s.py
