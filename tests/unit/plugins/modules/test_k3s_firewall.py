@@ -126,22 +126,23 @@ def firewalld(machine):
     return machine[-1]
 
 
-def firewall(**options):
-    return run("k3s_firewall", **options)
+def firewall(most=None, check=False, **options):
+    """Runs the module with the options of ``most``, and of these where both have one."""
+    return run("k3s_firewall", check=check, **{**(most or {}), **options})
 
 
 def test_without_a_firewall_nothing_is_done(machine):
     machine.append(Ufw())
     machine[0].on = False
     for _with_one_that_is_off in (True, False):
-        outcome = firewall(**CLUSTER)
+        outcome = firewall(CLUSTER)
         assert (outcome["failed"], outcome["changed"], outcome["firewall"]) == (False, False, "")
         assert not machine or machine[0].writes == []
         machine.clear()
 
 
 def test_ufw_lets_in_the_nodes_alone_and_the_api_for_everybody(ufw):
-    outcome = firewall(**CLUSTER)
+    outcome = firewall(CLUSTER)
     assert (outcome["firewall"], outcome["changed"], outcome["opened"], outcome["closed"]) == ("ufw", True, OPENED, [])
     assert ufw.held() == {
         "allow from 192.168.1.11 to any port 10250 proto tcp",
@@ -152,11 +153,11 @@ def test_ufw_lets_in_the_nodes_alone_and_the_api_for_everybody(ufw):
         "allow from 10.42.0.0/16",
     }
     before = len(ufw.writes)
-    assert firewall(**CLUSTER)["changed"] is False and len(ufw.writes) == before
+    assert firewall(CLUSTER)["changed"] is False and len(ufw.writes) == before
 
 
 def test_firewalld_lets_in_the_nodes_alone_now_and_after_a_restart(firewalld):
-    outcome = firewall(**CLUSTER)
+    outcome = firewall(CLUSTER)
     assert (outcome["firewall"], outcome["changed"], outcome["opened"], outcome["closed"]) == ("firewalld", True, OPENED, [])
     assert firewalld.now == firewalld.lasting
     assert firewalld.now["trusted"] == {"10.42.0.0/16"}
@@ -164,21 +165,21 @@ def test_firewalld_lets_in_the_nodes_alone_now_and_after_a_restart(firewalld):
     nodes = {node % (source, port) for source in CLUSTER["nodes"] for port in ("10250", "2379-2380")}
     assert firewalld.now["policy"] == nodes | {'rule port port="6443" protocol="tcp" accept'}
     before = len(firewalld.writes)
-    assert firewall(**CLUSTER)["changed"] is False and len(firewalld.writes) == before
+    assert firewall(CLUSTER)["changed"] is False and len(firewalld.writes) == before
 
 
 def test_firewalld_is_reloaded_only_where_the_policy_does_not_run_yet(firewalld):
-    firewall(**CLUSTER)
+    firewall(CLUSTER)
     assert firewalld.writes.count(["--reload"]) == 1
-    firewall(**dict(CLUSTER, nodes=["192.168.1.11", "192.168.1.13"]))
+    firewall(CLUSTER, nodes=["192.168.1.11", "192.168.1.13"])
     assert firewalld.writes.count(["--reload"]) == 1
 
 
 def test_a_run_that_was_killed_between_the_two_configurations_is_gone_on_with(firewalld):
-    firewall(**CLUSTER)
+    firewall(CLUSTER)
     gone = 'rule family="ipv4" source address="192.168.1.12" port port="10250" protocol="tcp" accept'
     firewalld.now["policy"].discard(gone)
-    outcome = firewall(**CLUSTER)
+    outcome = firewall(CLUSTER)
     assert (outcome["changed"], outcome["opened"]) == (True, ["10250/tcp from 192.168.1.12"])
     assert gone in firewalld.now["policy"]
 
@@ -186,12 +187,12 @@ def test_a_run_that_was_killed_between_the_two_configurations_is_gone_on_with(fi
 @pytest.mark.parametrize("kind", ["ufw", "firewalld"])
 def test_a_node_that_left_and_a_port_that_is_used_no_more_are_closed(kind, request):
     request.getfixturevalue(kind)
-    firewall(**CLUSTER)
-    outcome = firewall(**dict(CLUSTER, nodes=["192.168.1.11"], ports=["10250/tcp"]))
+    firewall(CLUSTER)
+    outcome = firewall(CLUSTER, nodes=["192.168.1.11"], ports=["10250/tcp"])
     assert outcome["opened"] == []
     assert outcome["closed"] == ["10250/tcp from 192.168.1.12", "2379-2380/tcp from 192.168.1.11", "2379-2380/tcp from 192.168.1.12"]
     assert set(outcome["diff"]["before"]) - set(outcome["diff"]["after"]) == set(outcome["closed"])
-    assert firewall(**dict(CLUSTER, nodes=["192.168.1.11"], ports=["10250/tcp"]))["changed"] is False
+    assert firewall(CLUSTER, nodes=["192.168.1.11"], ports=["10250/tcp"])["changed"] is False
 
 
 def test_rules_of_a_person_stay_and_one_that_says_the_same_is_not_taken_over(ufw):
@@ -202,7 +203,7 @@ def test_rules_of_a_person_stay_and_one_that_says_the_same_is_not_taken_over(ufw
         "allow in on eth0 to any port 9100 proto tcp": "",
     }
     persons = dict(ufw.rules)
-    assert "10250/tcp from 192.168.1.11" not in firewall(**CLUSTER)["opened"]
+    assert "10250/tcp from 192.168.1.11" not in firewall(CLUSTER)["opened"]
     firewall(nodes=[], client_ports=["6443/tcp"])
     assert ufw.rules == dict(persons, **{"allow 6443/tcp": OURS})
 
@@ -210,8 +211,8 @@ def test_rules_of_a_person_stay_and_one_that_says_the_same_is_not_taken_over(ufw
 @pytest.mark.parametrize("kind", ["ufw", "firewalld"])
 def test_the_api_for_the_nodes_and_the_clients_that_were_named(kind, request):
     request.getfixturevalue(kind)
-    firewall(**CLUSTER)
-    outcome = firewall(**dict(CLUSTER, clients=["192.168.1.64/26"]))
+    firewall(CLUSTER)
+    outcome = firewall(CLUSTER, clients=["192.168.1.64/26"])
     assert outcome["opened"] == ["6443/tcp from 192.168.1.11", "6443/tcp from 192.168.1.12", "6443/tcp from 192.168.1.64/26"]
     assert outcome["closed"] == ["6443/tcp from anywhere"]
 
@@ -220,17 +221,17 @@ def test_the_api_for_the_nodes_and_the_clients_that_were_named(kind, request):
 def test_one_more_node_is_let_in_where_the_others_are(kind, request):
     request.getfixturevalue(kind)
     assert firewall(nodes=["192.168.1.13"], state="joined")["changed"] is False  # no node reaches this one yet
-    firewall(**CLUSTER)
+    firewall(CLUSTER)
     outcome = firewall(nodes=["192.168.1.13"], state="joined")
     assert (outcome["opened"], outcome["closed"]) == (["10250/tcp from 192.168.1.13", "2379-2380/tcp from 192.168.1.13"], [])
     assert firewall(nodes=["192.168.1.13"], state="joined")["changed"] is False
-    assert firewall(**dict(CLUSTER, nodes=CLUSTER["nodes"] + ["192.168.1.13"]))["changed"] is False
+    assert firewall(CLUSTER, nodes=CLUSTER["nodes"] + ["192.168.1.13"])["changed"] is False
 
 
 @pytest.mark.parametrize("kind", ["ufw", "firewalld"])
 def test_check_mode_tells_and_writes_nothing(kind, request):
     one = request.getfixturevalue(kind)
-    outcome = firewall(check=True, **CLUSTER)
+    outcome = firewall(CLUSTER, check=True)
     assert (outcome["changed"], outcome["opened"], one.writes) == (True, OPENED, [])
 
 
@@ -249,7 +250,7 @@ def test_both_families(firewalld):
     ],
 )
 def test_what_is_no_address_or_port_is_refused_before_anything(ufw, options, words):
-    outcome = firewall(**dict(CLUSTER, **options))
+    outcome = firewall(CLUSTER, **options)
     assert outcome["failed"] and words in outcome["msg"] and ufw.writes == []
 
 
