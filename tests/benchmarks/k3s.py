@@ -85,7 +85,7 @@ def put_in_place(session: Session) -> None:
             (f"{release}/k3s-airgap-images-amd64.tar.zst", f"{images}/k3s-airgap-images-amd64.tar.zst"),
         ):
             session.ssh(host, "sudo", "curl", "-fsS", "--create-dirs", "-o", path, url)
-        session.ssh(host, "sudo", "sh", "-c", f"'cat >/usr/local/bin/k3s-install.sh <<\"END\"\n{script}END\n'")
+        session.ssh(host, f"sudo tee /usr/local/bin/k3s-install.sh >/dev/null <<'END'\n{script}END")
         session.ssh(host, "sudo", "chmod", "755", "/usr/local/bin/k3s", "/usr/local/bin/k3s-install.sh")
 
 
