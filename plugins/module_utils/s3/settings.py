@@ -338,7 +338,7 @@ def _administration(client, method, *arguments):
     try:
         return Admin(client.connection).call(method, *arguments) or {}
     except Unreachable as error:
-        raise NotImplementedByServer(str(error)) from error
+        raise NotImplementedByServer("what answers at %s is not MinIO, which alone has it" % client.url) from error
 
 
 def not_kept(option, wanted, kept):
