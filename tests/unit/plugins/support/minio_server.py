@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from urllib.parse import parse_qs, urlsplit
 
 from minio.credentials import Credentials
-from minio.crypto import decrypt
+from minio.crypto import decrypt, encrypt
 from minio.signer import sign_v4_s3
 
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import LocalServer, send
@@ -42,6 +42,8 @@ class MinioServer(LocalServer):
 
     :ivar users: dict name -> dict(secret, enabled, policies)
     :ivar policies: dict name -> document
+    :ivar accounts: dict access key -> dict(user, secret, name, description, status, policy), the service accounts
+    :ivar forgetful: whether a secret that is set is another one in the end
     :ivar calls: list of (method, last part of the path) of administration requests that change something
     """
 
@@ -49,6 +51,8 @@ class MinioServer(LocalServer):
         super().__init__()
         self.users = {}
         self.policies = {"readonly": {"Version": "2012-10-17", "Statement": []}}
+        self.accounts = {}
+        self.forgetful = False
         self.calls = []
 
     @property
@@ -73,8 +77,8 @@ class MinioServer(LocalServer):
         """The access key whose secret made the signature of the request."""
         authorization = handler.headers["Authorization"]
         key = re.search("Credential=([^/]+)/", authorization).group(1)
-        user = self.users.get(key)
-        if key != ROOT[0] and (user is None or not user["enabled"]):
+        secret = self.secret_of(key)
+        if secret is None:
             raise Refusal(403, "InvalidAccessKeyId")
         names = re.search("SignedHeaders=([^,]+),", authorization).group(1).split(";")
         date = datetime.strptime(handler.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
@@ -83,7 +87,7 @@ class MinioServer(LocalServer):
             url=urlsplit(self.url + handler.path),
             region="us-east-1",
             headers={name: handler.headers[name] for name in names},
-            credentials=Credentials(key, ROOT[1] if key == ROOT[0] else user["secret"]),
+            credentials=Credentials(key, secret),
             content_sha256=handler.headers["x-amz-content-sha256"],
             date=date,
         )
@@ -91,15 +95,26 @@ class MinioServer(LocalServer):
             raise Refusal(403, "SignatureDoesNotMatch")
         return key
 
+    def secret_of(self, key):
+        """The secret of who may sign in, or None."""
+        if key == ROOT[0]:
+            return ROOT[1]
+        if key in self.users and self.users[key]["enabled"]:
+            return self.users[key]["secret"]
+        if key in self.accounts and self.accounts[key]["status"] == "on":
+            return self.accounts[key]["secret"]
+        return None
+
     def list_buckets(self, user):
-        if user != ROOT[0] and not self.users[user]["policies"]:
+        if user != ROOT[0] and not self.users.get(user, {"policies": True})["policies"]:
             raise Refusal(403, "AccessDenied")
         return NO_BUCKETS
 
     def admin(self, method, url, body, user):
-        if user != ROOT[0]:
-            raise Refusal(403, "AccessDenied")
         action = url.path[len("/minio/admin/v3/") :]
+        self.asking = user
+        if user != ROOT[0] and action != "add-service-account":
+            raise Refusal(403, "AccessDenied")
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if method != "GET":
             self.calls.append((method, action))
@@ -164,3 +179,48 @@ class MinioServer(LocalServer):
             raise Refusal(400, "XMinioIAMPolicyInUse")
         self.policies.pop(query["name"], None)
         return ""
+
+    def add_service_account(self, query, body):
+        secret = self.secret_of(self.asking)
+        asked = json.loads(decrypt(Body(body), secret))
+        key = asked["accessKey"]
+        if key in self.accounts or key in self.users:
+            raise Refusal(400, "XMinioIAMServiceAccountNotAllowed")
+        kept = {field: asked.get(field) for field in ("name", "description", "policy")}
+        stored = asked["secretKey"] + ("x" if self.forgetful else "")
+        self.accounts[key] = dict(kept, user=self.asking, secret=stored, status="on")
+        return encrypt(json.dumps({"credentials": {"accessKey": key, "secretKey": asked["secretKey"]}}).encode(), secret)
+
+    def account(self, query):
+        if query["accessKey"] not in self.accounts:
+            raise Refusal(404, "XMinioInvalidIAMCredentials")
+        return self.accounts[query["accessKey"]]
+
+    def list_service_accounts(self, query, body):
+        found = [dict(account, accessKey=key) for key, account in self.accounts.items() if account["user"] == query["user"]]
+        fields = [{"accessKey": account["accessKey"], "name": account["name"]} for account in found]
+        return encrypt(json.dumps({"accounts": fields or None}).encode(), ROOT[1])
+
+    def info_service_account(self, query, body):
+        account = self.account(query)
+        told = {"parentUser": account["user"], "accountStatus": account["status"], "impliedPolicy": account["policy"] is None}
+        told.update({field: account[field] for field in ("name", "description") if account[field]})
+        if account["policy"] is not None:
+            told["policy"] = json.dumps(account["policy"], indent=1)
+        return encrypt(json.dumps(told).encode(), ROOT[1])
+
+    def update_service_account(self, query, body):
+        account = self.account(query)
+        asked = json.loads(decrypt(Body(body), ROOT[1]))
+        for field, name in (
+            ("newSecretKey", "secret"),
+            ("newStatus", "status"),
+            ("newDescription", "description"),
+            ("newPolicy", "policy"),
+        ):
+            if field in asked:
+                account[name] = asked[field]
+
+    def delete_service_account(self, query, body):
+        self.account(query)
+        del self.accounts[query["accessKey"]]
