@@ -39,7 +39,7 @@ def peer_inventory(session: Session, folder: Path) -> Path:
     groups = {
         group: {"hosts": {name: {"ansible_host": hosts[name]["address"]}}} for group, name in (("server", "node-01"), ("agent", "node-04"))
     }
-    own = {"k3s_version": VERSION, "api_endpoint": hosts["node-01"]["address"]}
+    own = {"k3s_version": VERSION, "api_endpoint": hosts["node-01"]["address"], "kubeconfig": str(folder / "peer-kubeconfig")}
     document = {
         "all": {
             "vars": {key: value for key, value in common.items() if key.startswith("ansible_")},
@@ -51,7 +51,19 @@ def peer_inventory(session: Session, folder: Path) -> Path:
     return path
 
 
-def peer_run(checkout: Path, inventory: Path) -> float:
+def peer_library(folder: Path) -> Path:
+    """A folder with what the peer's filters import beside Ansible.
+
+    Raises:
+        subprocess.CalledProcessError: it cannot be had.
+    """
+    target = folder / "peer-python"
+    tool = Path(sys.executable).with_name("uv")
+    subprocess.run([tool, "pip", "install", "--quiet", "--python", sys.executable, "--target", target, "netaddr==1.3.0"], check=True)
+    return target
+
+
+def peer_run(checkout: Path, inventory: Path, library: Path) -> float:
     """Seconds of one run of the peer's site.yml.
 
     Raises:
@@ -62,7 +74,7 @@ def peer_run(checkout: Path, inventory: Path) -> float:
         [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, "playbooks/site.yml"],
         cwd=checkout,
         env={key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        | {"ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": "20"},
+        | {"ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": "20", "PYTHONPATH": str(library)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -96,18 +108,18 @@ def no_change(ours: Session, theirs: Session, checkout: Path, folder: Path) -> d
         RuntimeError: a run failed, or ours changed something.
     """
     put_in_place(theirs)
-    inventory = peer_inventory(theirs, folder)
+    inventory, library = peer_inventory(theirs, folder), peer_library(folder)
     first = ours.playbook("site", "--tags", "k3s", quiet=True)
     if first.rc:
         raise RuntimeError(f"the installation failed:\n{first.output[-4000:]}")
-    peer_run(checkout, inventory)
+    peer_run(checkout, inventory, library)
     mine, peer = [], []
     for number in range(ROUNDS):
         run = ours.playbook("site", "--tags", "k3s", quiet=True)
         if run.rc or run.changed:
             raise RuntimeError(f"run {number + 1} was to change nothing:\n{run.output[-4000:]}")
         mine.append(run.seconds)
-        peer.append(peer_run(checkout, inventory))
+        peer.append(peer_run(checkout, inventory, library))
         print(f"round {number + 1} of {ROUNDS}: homelab.mlops {mine[-1]:.1f} s, k3s-ansible {peer[-1]:.1f} s", flush=True)
     return {
         "k3s_no_change_seconds": round(statistics.median(mine), 1),
