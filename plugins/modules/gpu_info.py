@@ -46,10 +46,9 @@ EXAMPLES = r"""
     that: found.problems | length == 0
     fail_msg: "{{ found.problems | join('; ') }}"
 
-- name: Restart the host for a GPU that waits for a restart
-  ansible.builtin.reboot:
-  become: true
-  when: found.gpus | selectattr('verdict', 'in', ['not_loaded', 'version_mismatch']) | list | length > 0
+- name: Name the GPUs that wait for a restart of the host
+  ansible.builtin.debug:
+    msg: "{{ found.gpus | selectattr('verdict', 'in', ['not_loaded', 'version_mismatch']) | map(attribute='pci_address') | join(', ') }}"
 """
 
 RETURN = r"""

@@ -142,8 +142,16 @@ def test_gpu(tmp_path):
     assert play(tmp_path, "gpu_info", {}, {})[0]["changed"] is False
 
 
+def test_docker(tmp_path):
+    replaced = {"/etc/docker": str(tmp_path)}
+    play(tmp_path, "docker_daemon", replaced, {}, check=True)
+    assert not (tmp_path / "daemon.json").exists()
+    assert [play(tmp_path, "docker_daemon", replaced, {})[0]["changed"] for _run in range(2)] == [True, False]
+    assert "nvidia" in json.loads((tmp_path / "daemon.json").read_text(encoding="utf-8"))["runtimes"]
+
+
 def test_each_module_is_here():
     names = {path.stem for path in MODULES.glob("*.py") if not path.stem.startswith(ROLES_OWN)}
     run_here = {name for name, _ in CLEARML}
-    run_here |= {"s3_bucket", "s3_bucket_info", "minio_policy", "minio_user", "minio_service_account", "gpu_info"}
+    run_here |= {"s3_bucket", "s3_bucket_info", "minio_policy", "minio_user", "minio_service_account", "docker_daemon", "gpu_info"}
     assert names == run_here
