@@ -1,7 +1,7 @@
 # Copyright (c) 2026, homelab.mlops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ansible-test integration`, with the double as the server that the targets in tests/integration ask for."""
+"""`ansible-test integration`, with the double and a real MinIO as the servers that the targets in tests/integration ask for."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ COLLECTION = Path(STAGED.split(os.pathsep)[0]) / "ansible_collections/homelab/ml
 
 
 @pytest.mark.timeout(1200)
-def test_targets():
+def test_targets(minio):
     system = config.load(None, {})["secure"]["credentials"]["apiserver"]
     settings = COLLECTION / "tests/integration/integration_config.yml"
     with Double("fixed") as double:
@@ -28,6 +28,9 @@ def test_targets():
             "clearml_secret_key": "alice-pw-1",
             "clearml_system_access_key": system["user_key"],
             "clearml_system_secret_key": system["user_secret"],
+            "s3_endpoint_url": minio.url,
+            "s3_access_key": minio.pair[0],
+            "s3_secret_key": minio.pair[1],
         }
         settings.write_text(yaml.safe_dump(values), encoding="utf-8")
         try:
@@ -36,7 +39,7 @@ def test_targets():
             done = subprocess.run(
                 [program, "integration", "--python", python, "--color", "no", "--allow-destructive"],
                 cwd=COLLECTION,
-                env={key: value for key, value in os.environ.items() if not key.startswith("CLEARML")},
+                env={key: value for key, value in os.environ.items() if not key.startswith(("CLEARML", "AWS"))},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
