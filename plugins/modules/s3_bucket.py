@@ -162,7 +162,8 @@ attributes:
     support: full
 notes:
   - Check mode cannot see that a server refuses what it lets be read, such as MinIO with O(cors).
-  - After a restart, MinIO does not list the incomplete uploads from before it, so nobody can see them; it removes them after a day.
+  - Incomplete uploads that a server does not list cannot be found. After a restart, MinIO lists none of those from before it, and removes
+    them after a day.
 seealso:
   - module: homelab.mlops.s3_bucket_info
   - module: homelab.mlops.minio_user
