@@ -92,6 +92,7 @@ clean: ## takes this checkout's labs down and removes .build; .venv and the cach
 part-lint:
 	ruff check .
 	yamllint --strict .
+	vermin --quiet --no-tips --target=3.8- --violations plugins/modules plugins/module_utils
 	cd $(STAGE) && ansible-lint --offline --nocolor
 	python tests/tools/check_specs.py
 	python tests/tools/role_readme.py
