@@ -201,7 +201,7 @@ def check_options(params):
 class Change(object):
     """What has to happen to one service account."""
 
-    def __init__(self, connection, params):
+    def __init__(self, connection, params, check_mode):
         self.connection = connection
         self.admin = Admin(connection)
         self.label = params["label"]
@@ -210,7 +210,14 @@ class Change(object):
         self.name, self.secret, self.rotate = params["name"], params["secret"], params["rotate"]
         self.secret_works = None
         self.told = None
-        self._find()
+        self.access_key = self.existing = None
+        # Without its user there is no account; in check mode an earlier task may be the one that makes the user.
+        if self.admin.user(self.user) is not None:
+            self._find()
+        elif params["state"] == "present" and (self.user == params["access_key"] or not check_mode):
+            raise InvalidInput(
+                "%r is no user of this MinIO (the root pair is none): make it with minio_user, and name it as user" % self.user
+            )
         self.wanted = None
         if params["state"] == "present":
             had = self.existing or {"description": "", "policy": None}
@@ -222,11 +229,7 @@ class Change(object):
             self._check()
 
     def _find(self):
-        # The root pair is no user, and gets no service accounts.
-        if self.admin.user(self.user) is None:
-            raise InvalidInput(
-                "%r is no user of this MinIO (the root pair is none): make it with minio_user, and name it as user" % self.user
-            )
+        """Reads the account with the label; raises S3Error when there are two."""
         found = self.admin.service_accounts_of(self.user).get(self.label, [])
         if len(found) > 1:
             raise S3Error(
@@ -236,6 +239,7 @@ class Change(object):
         self.existing = self.admin.service_account(self.access_key) if found else None
 
     def _check(self):
+        """Refuses what must not happen; raises S3Error."""
         if self.existing is None:
             if self.user_secret is None:
                 raise InvalidInput(
@@ -337,7 +341,7 @@ class Change(object):
 def work(module):
     """Brings the account into the wanted state; returns the module's result; raises S3Error."""
     check_options(module.params)
-    change = Change(arguments.Connection(module.params), module.params)
+    change = Change(arguments.Connection(module.params), module.params, module.check_mode)
     if not module.check_mode:
         change.carry_out()
     return change.result()

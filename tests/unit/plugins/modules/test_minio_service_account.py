@@ -125,3 +125,9 @@ def test_the_root_pair_gets_none(server, user):
     refused = account(server, user=user)
     assert "is no user of this MinIO (the root pair is none)" in refused["msg"]
     assert server.accounts == {}
+
+
+def test_a_user_that_is_gone_or_not_there_yet(server):
+    assert account(server, user="gone", state="absent")["changed"] is False
+    assert account(server, user="made-by-an-earlier-task", check=True)["changed"] is True
+    assert "is no user" in account(server, user=ROOT[0], check=True)["msg"]
