@@ -23,6 +23,8 @@ options:
     description:
       - Name of the credential, one for each machine or program that uses one.
       - ClearML does not keep labels unique. See O(remove_duplicates).
+      - Making one needs a server with API 2.17, giving another label to a pair that works one with API 2.19.
+      - Of several runs at the same moment that make one with the same label, one does, and the others fail and take theirs back.
     type: str
     required: true
   state:
@@ -335,6 +337,8 @@ def work(module):
         raise ClearMLError(
             "credential %r is the one that this connection uses: connect with another pair to replace or revoke it" % params["label"]
         )
+    if plan.create:
+        transport.need_api_version("2.17", "the label of a credential")
     if plan.relabel:
         transport.need_api_version("2.19", "changing the label of a credential")
     new_key = NOT_KNOWN_YET

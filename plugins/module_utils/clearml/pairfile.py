@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import tempfile
 
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError
@@ -45,6 +46,8 @@ class PairFile(object):
         self.text = None
         self._others = {}
         try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):  # a device or a pipe would be replaced, or block
+                raise ClearMLError("%s is not an ordinary file and is left alone" % self.path)
             with open(self.path, encoding="utf-8") as file:
                 self.text = file.read()
         except FileNotFoundError:
@@ -63,7 +66,10 @@ class PairFile(object):
             raise ClearMLError("%s is not JSON: it was not written by this module and is left alone" % self.path) from error
         if not isinstance(content, dict):
             raise ClearMLError("%s holds no JSON object: it was not written by this module and is left alone" % self.path)
-        self.access_key, self.secret_key, self.created = (content.get(key) for key in ("access_key", "secret_key", "created"))
+        values = [content.get(key) for key in ("access_key", "secret_key", "created")]
+        if not all(value is None or isinstance(value, str) for value in values):
+            raise ClearMLError("%s holds a pair that is no text: it was not written by this module and is left alone" % self.path)
+        self.access_key, self.secret_key, self.created = values
         self.ours = "access_key" in content
         self._others = {key: value for key, value in content.items() if key not in FIELDS}
 

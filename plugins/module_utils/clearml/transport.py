@@ -36,6 +36,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30
+LONGEST_TIMEOUT_SECONDS = 24 * 3600
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 # The proxy or the server says "not now". With 502 and 504 the request may have reached the server behind the proxy.
@@ -69,6 +70,8 @@ def check_url(url, option="api_url"):
         valid = False
     if not valid or any(character.isspace() for character in text):
         raise InvalidInput("%s must be an address such as http://192.0.2.10:8008" % option)
+    if not text.isascii():
+        raise InvalidInput("%s must be ASCII: write a name with other letters in its xn-- form" % option)
     if parts.username is not None or parts.password is not None:
         raise InvalidInput("%s must not hold a user or a password: use access_key and secret_key" % option)
     if parts.query or parts.fragment:
@@ -111,10 +114,12 @@ class Transport(object):
         clock=time.monotonic,
     ):
         self.api_url = check_url(api_url)
-        if timeout_seconds <= 0:
-            raise InvalidInput("timeout_seconds must be above 0")
+        if not 0 < timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
+            raise InvalidInput("timeout_seconds must be above 0 and at most %d" % LONGEST_TIMEOUT_SECONDS)
+        if token and not (token.isascii() and token.isprintable()):
+            raise InvalidInput("token holds characters that no token has, such as a line break")
         for option, path in (("ca_path", ca_path), ("client_cert", client_cert), ("client_key", client_key)):
-            if path and not os.access(path, os.R_OK):
+            if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
                 raise InvalidInput("%s %s is not a file that can be read on this host" % (option, path))
         if client_key and not client_cert:
             raise InvalidInput("client_key needs client_cert")

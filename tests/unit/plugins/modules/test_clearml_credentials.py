@@ -159,6 +159,20 @@ def test_an_unknown_user(server):
     assert "auth.create_credentials" not in server.called()
 
 
+@pytest.mark.parametrize("version, options", [("2.16", {}), ("2.18", {"stored": ("OTHER-LABEL", "secret-number-1")})])
+def test_a_server_that_is_too_old(version, options):
+    with ClearMLServer(api_version=version) as old:
+        old.add_credential("something else", access_key="OTHER-LABEL")
+        refused = credentials(old, **options)
+        needed = {
+            "2.16": "the label of a credential needs ClearML API 2.17",
+            "2.18": "changing the label of a credential needs ClearML API 2.19",
+        }
+        assert refused["msg"].startswith(needed[version])
+        assert "has %s: upgrade the server" % version in refused["msg"]
+        assert set(old.called()) <= READS
+
+
 def test_absent(server):
     server.add_credential("worker-a")
     server.add_credential("worker-a")
@@ -318,7 +332,7 @@ def test_a_pair_that_a_person_wrote_to_clearml_conf_is_taken(server, tmp_path):
     assert conf.read_text() == text
 
 
-@pytest.mark.parametrize("content", [b"not json", b"[1]", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"not json", b"[1]", b"\xff\xfe", b'{"access_key": 5, "secret_key": ["x"]}'])
 def test_a_file_of_another_kind_is_left_alone(server, tmp_path, content):
     path = tmp_path / "pair.json"
     path.write_bytes(content)
@@ -326,6 +340,17 @@ def test_a_file_of_another_kind_is_left_alone(server, tmp_path, content):
     assert refused["failed"] is True
     assert str(path) in refused["msg"]
     assert (path.read_bytes(), server.calls) == (content, [])
+
+
+@pytest.mark.parametrize("form", ["json", "clearml_conf"])
+def test_a_pipe_is_neither_read_nor_replaced(server, tmp_path, form):
+    """The same holds for a device, such as what somebody takes for a place to throw a pair away."""
+    path = tmp_path / "pipe"
+    os.mkfifo(str(path))
+    refused = credentials(server, path=str(path), format=form)
+    assert refused["msg"] == "%s is not an ordinary file and is left alone" % path
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert server.calls == []
 
 
 def test_a_file_that_cannot_be_written_leaves_no_new_pair(server, tmp_path, monkeypatch):

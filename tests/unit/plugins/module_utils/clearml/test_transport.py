@@ -339,6 +339,7 @@ def test_api_versions_are_compared_as_numbers(version, works):
         "http://a b",
         "http://192.0.2.1?x=1",
         "http://u:p@192.0.2.1",
+        "http://b\u00fccher.example:8008",
     ],
 )
 def test_addresses_that_cannot_be_meant(url):
@@ -352,7 +353,13 @@ def test_a_path_before_the_endpoint_stays():
 
 
 def test_options_that_cannot_be_meant(tmp_path):
-    with pytest.raises(errors.InvalidInput, match="timeout_seconds must be above 0"):
-        Transport("http://192.0.2.1", timeout_seconds=0)
-    with pytest.raises(errors.InvalidInput, match="is not a file that can be read"):
-        Transport("http://192.0.2.1", ca_path=str(tmp_path / "nosuch"))
+    for seconds in (0, 10**12):
+        with pytest.raises(errors.InvalidInput, match="timeout_seconds must be above 0 and at most 86400"):
+            Transport("http://192.0.2.1", timeout_seconds=seconds)
+    for path in (tmp_path, tmp_path / "nosuch"):
+        with pytest.raises(errors.InvalidInput, match="is not a file that can be read"):
+            Transport("http://192.0.2.1", ca_path=str(path))
+    for token in ("my-token\n", "my-t\u00f6ken"):
+        with pytest.raises(errors.InvalidInput, match="token holds characters") as error:
+            Transport("http://192.0.2.1", token=token)
+        assert "my-t" not in str(error.value)
