@@ -94,6 +94,7 @@ import copy
 import hashlib
 import os
 import re
+import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -243,6 +244,9 @@ def read(path):
     :raises Refused: when it cannot be read
     """
     try:
+        # A device or a pipe would be replaced by a file, or never end.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise Refused("%s is no file: name another one" % path)
         with open(path, encoding="utf-8") as file:
             return file.read(), os.fstat(file.fileno()).st_mode & 0o777
     except FileNotFoundError:
