@@ -6,6 +6,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "plugins/modules"
 
 ALICE = ("alice", "alice-pw-1")
+OLDEST = "python3.8"  # of a target; of the machine or of its pyenv
 # What each example of a module changes.
 CLEARML = [
     ("clearml_queue", [False, True, True, False, True]),
@@ -49,8 +51,17 @@ def examples(name):
     return texts[0]
 
 
-def play(folder, name, replaced, variables, check=False):
-    """Runs a module's examples on localhost; returns the results of its tasks."""
+def interpreter(name):
+    """Path of a Python of this machine that works; skips the test where there is none."""
+    found = [shutil.which(name), *map(str, Path.home().glob(f".pyenv/versions/{name.removeprefix('python')}.*/bin/{name}"))]
+    for path in filter(None, found):
+        if subprocess.run([path, "-c", "import ssl"], capture_output=True).returncode == 0:
+            return path
+    pytest.skip(f"this machine has no {name}")
+
+
+def play(folder, name, replaced, variables, check=False, python=sys.executable):
+    """Runs a module's examples on localhost, with this Python as the target's; returns the results of its tasks."""
     text = examples(name)
     for old, new in replaced.items():
         assert old in text, f"{name}: {old} is not in the examples"
@@ -65,7 +76,7 @@ def play(folder, name, replaced, variables, check=False):
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_PYTHON_INTERPRETER": python,
     }
     program = [str(Path(sys.executable).parent / "ansible-playbook"), *(["--check"] if check else []), str(book)]
     done = subprocess.run(program, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -73,8 +84,13 @@ def play(folder, name, replaced, variables, check=False):
     return [task["hosts"]["localhost"] for task in json.loads(done.stdout)["plays"][0]["tasks"]]
 
 
+@pytest.fixture(scope="module", params=[sys.executable, OLDEST], ids=["own Python", OLDEST])
+def python(request):
+    return interpreter(request.param)
+
+
 @pytest.fixture(scope="module")
-def double():
+def double(python):
     with Double("fixed") as running:
         authorization = basic(*ALICE)
         queue = running.call("queues.get_default", {}, authorization)["data"]["id"]
@@ -84,7 +100,7 @@ def double():
 
 
 @pytest.mark.parametrize("name, changes", CLEARML)
-def test_clearml(double, tmp_path, name, changes):
+def test_clearml(double, python, tmp_path, name, changes):
     replaced = {"http://192.0.2.10:8008": double.urls[0]}
     if name == "clearml_credentials":
         replaced |= {"/etc/clearml-agent": str(tmp_path), "~/clearml.conf": str(tmp_path / "clearml.conf")}
@@ -92,9 +108,9 @@ def test_clearml(double, tmp_path, name, changes):
     variables = {"clearml_access_key": ALICE[0], "clearml_secret_key": ALICE[1], "stored_pair": {}}
     variables |= {"clearml_system_access_key": system["user_key"], "clearml_system_secret_key": system["user_secret"]}
     before = double.call("queues.get_all", {}, basic(*ALICE))["data"]
-    play(tmp_path, name, replaced, variables, check=True)
+    play(tmp_path, name, replaced, variables, check=True, python=python)
     assert double.call("queues.get_all", {}, basic(*ALICE))["data"] == before
-    results = play(tmp_path, name, replaced, variables)
+    results = play(tmp_path, name, replaced, variables, python=python)
     assert [bool(result.get("changed")) for result in results] == changes
     written = tmp_path / "credentials.env"
     if name == "clearml_credentials":
