@@ -161,6 +161,8 @@ attributes:
   idempotent:
     support: full
 notes:
+  - The key needs C(s3:ListBucket) on the bucket, so that a missing bucket can be told from one that it may not see. A refusal (403) never
+    leads to a new bucket.
   - Check mode cannot see that a server refuses what it lets be read, such as MinIO with O(cors).
   - Incomplete uploads that a server does not list cannot be found. After a restart, MinIO lists none of those from before it, and removes
     them after a day.
