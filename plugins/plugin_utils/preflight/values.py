@@ -158,7 +158,7 @@ def _instance_findings(host, provided):
     for name in sorted({name for name in names if names.count(name) > 1}):
         found.append(finding(host, "two agent instances have one name", name, "rename one in clearml_agent_instances"))
     for one in instances:
-        if "queues" in one and not one["queues"]:
+        if one.get("queues") == []:  # None where the line is missing
             found.append(
                 finding(host, f"agent instance {one.get('name', '')} has no queue", "queues: []", "name queues, or remove the line queues")
             )

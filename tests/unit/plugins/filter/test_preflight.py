@@ -83,6 +83,16 @@ def test_facts_for_other_hosts():
     assert preflight.preflight_facts({"k3s_server_config": ["wrong"]}, SPECS, "v1")["ranges"]["cluster-cidr"] == ["10.42.0.0/16"]
 
 
+def test_an_agent_instance_without_queues_has_those_of_its_host():
+    spec = yaml.safe_load((ROOT / "roles/clearml_agent/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    provided = {"clearml_agent_instances": [{"name": "cpu"}]}
+    probe = {"node": NODE}
+    found = preflight.preflight_host(
+        probe, "node-01", ["clearml_agents"], 1000.0, SETTINGS, {"clearml_agent": spec}, provided, list(provided)
+    )
+    assert found == []
+
+
 def test_preflight_knows_all_roles():
     variables = yaml.safe_load((ROOT / "roles/preflight/vars/main.yml").read_text(encoding="utf-8"))
     assert variables["__preflight_roles"] == sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
