@@ -25,6 +25,7 @@ options:
       - ClearML does not keep labels unique. See O(remove_duplicates).
       - Making one needs a server with API 2.17, giving another label to a pair that works one with API 2.19.
       - Of several runs at the same moment that make one with the same label, one does, and the others fail and take theirs back.
+        One that would give the label to a pair with another label fails and leaves that label too.
     type: str
     required: true
   state:
@@ -66,7 +67,7 @@ options:
     description: Name of the group that owns the file. By default it stays as it is.
     type: str
   mode:
-    description: Permissions of the file.
+    description: Permissions of the file, which let its owner read it.
     type: raw
     default: "0600"
   rotate:
@@ -237,10 +238,12 @@ class Stored(object):
 
     def __init__(self, module):
         params = module.params
-        self.file = PairFile(params["path"], params["format"]) if params["path"] else None
+        self.file = PairFile(params["path"], params["format"]) if params["path"] is not None else None
         if self.file:
             self.access_key, self.secret_key, self.created = self.file.access_key, self.file.secret_key, self.file.created
             module.no_log_values.update({self.secret_key} if self.secret_key else ())
+            if params["state"] == "present":
+                self.file.check_attributes(params["owner"], params["group"], params["mode"])
         else:
             self.access_key, self.secret_key = params["stored_access_key"], params["stored_secret_key"]
             self.created = params["stored_created"]
@@ -281,6 +284,8 @@ def reason_of(plan, params, stored_works, renew):
 def check(params):
     """Refuses options that make no sense together; raises InvalidInput."""
     credentials.check_label(params["label"])
+    if params["user"] == "":
+        raise InvalidInput("user must not be empty: leave it out for the user of the connection")
     if params["older_than"] is not None:
         times.seconds_of(params["older_than"], "older_than")
         if params["rotate"] != "older_than":
@@ -350,7 +355,8 @@ def work(module):
             if not stored.file:
                 result["credentials"] = pair
         if plan.relabel:
-            transport.call("auth.edit_credentials", {"access_key": plan.relabel, "label": params["label"]})
+            former = [entry.get("label") for entry in listed if entry["access_key"] == plan.relabel]
+            credentials.relabel(transport, plan.relabel, params["label"], keys, former[0])
         revoked = revoke_all(module, transport, plan)
         if params["state"] == "absent" and stored.file and stored.file.ours:
             stored.file.write(stored.file.without_pair())

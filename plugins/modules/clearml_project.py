@@ -123,7 +123,7 @@ contents:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, projects, queues
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, projects, queues, texts
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError
 from ansible_collections.homelab.mlops.plugins.module_utils.difference import difference
 
@@ -132,6 +132,8 @@ def work(module):
     """Reads, plans, and outside check mode carries out; returns the module's result; raises ClearMLError."""
     params = module.params
     projects.check_name(params["name"])
+    texts.check_text("description of project %r" % params["name"], params["description"])
+    module.no_log_values.update(filter(None, [texts.sign_in_of(params["default_output_destination"])]))
     projects.check_destination(params["default_output_destination"])
     queues.check_tags(params["name"], params["tags"], "project")
     transport = arguments.transport_of(params)

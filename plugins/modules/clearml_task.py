@@ -12,7 +12,7 @@ description:
   - For smoke runs and schedules. A task is made from a script, from a repository, or as a copy of another task, put into a queue,
     and waited for.
   - ClearML does not keep the names of tasks unique. A task is found by O(name) in O(project), where the newest counts, or by O(id).
-    Archived tasks do not count.
+    Archived tasks do not count. Of runs at the same moment, each may make one.
 author:
   - homelab.mlops contributors (@homelab-mlops)
 options:
@@ -56,7 +56,9 @@ options:
     type: dict
     suboptions:
       repository:
-        description: Address of the git repository.
+        description:
+          - Address of the git repository.
+          - One with a password or a token in it is refused, because all who see the task would see it.
         type: str
         required: true
       branch:
@@ -114,7 +116,7 @@ options:
     type: bool
     default: false
   wait_timeout_seconds:
-    description: How long to wait at most, in seconds. Then the run fails, and the task goes on.
+    description: How long to wait at most, in seconds, up to 30 days. Then the run fails, and the task goes on.
     type: int
     default: 600
   poll_seconds:
@@ -122,7 +124,7 @@ options:
     type: int
     default: 5
   log_lines:
-    description: How many of the last lines of the task's output are returned when it fails.
+    description: How many of the last lines of the task's output are returned when it fails, up to 5000.
     type: int
     default: 20
   force:
@@ -261,11 +263,13 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, projects, queues, tasks
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, projects, queues, tasks, texts
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError, InvalidInput
 from ansible_collections.homelab.mlops.plugins.module_utils.difference import difference
 
 NEW_PROJECT = "(a new project)"
+LONGEST_WAIT_SECONDS = 30 * 24 * 3600
+MOST_LOG_LINES = 5000
 
 
 def shown(task):
@@ -292,12 +296,13 @@ def check(params):
             raise InvalidInput("name needs project: the names of tasks are not unique")
         projects.check_name(params["project"])
     queues.check_tags(params["name"] or params["id"], params["tags"], "task")
-    projects.check_destination(params["output_destination"])
+    projects.check_destination(params["output_destination"], "output_destination")
+    tasks.check_contents(params)
     for option in ("wait_timeout_seconds", "poll_seconds"):
-        if params[option] < 1:
-            raise InvalidInput("%s must be at least 1" % option)
-    if params["log_lines"] < 0:
-        raise InvalidInput("log_lines must not be negative")
+        if not 1 <= params[option] <= LONGEST_WAIT_SECONDS:
+            raise InvalidInput("%s must be at least 1 and at most %d" % (option, LONGEST_WAIT_SECONDS))
+    if not 0 <= params["log_lines"] <= MOST_LOG_LINES:
+        raise InvalidInput("log_lines must not be negative, and at most %d" % MOST_LOG_LINES)
     if params["wait"] and params["state"] not in ("queued", "stopped"):
         raise InvalidInput("wait needs state=queued or state=stopped")
     if params["state"] == "queued" and not params["queue"]:
@@ -324,6 +329,8 @@ class Work(object):
     def find(self):
         """The tasks that are meant, newest first; raises ClearMLError."""
         if self.params["id"] is not None:
+            if self.params["state"] == "absent" and not tasks.look_up(self.transport, self.params["id"]):
+                return []
             found = tasks.by_id(self.transport, self.params["id"])
             self.params["name"] = found["name"]
             self.project_id = current_project(found)
@@ -406,7 +413,7 @@ class Work(object):
                     "there is no task %r in %r: give code, script or clone_of to make it" % (params["name"], params["project"])
                 )
             source = self.newest["id"]
-        if source and not self.newest:
+        if params["clone_of"]:
             tasks.by_id(self.transport, source)
         if not source:
             fields.setdefault("type", "training")
@@ -481,7 +488,10 @@ def current_project(task):
 
 def work(module):
     """The module's result; raises ClearMLError."""
-    check(module.params)
+    params = module.params
+    addresses = [params["output_destination"], (params["script"] or {}).get("repository")]
+    module.no_log_values.update(filter(None, map(texts.sign_in_of, addresses)))
+    check(params)
     return Work(module).result()
 
 

@@ -137,7 +137,7 @@ def warn_of_mode(module, mode, action, changes):
 def work(module):
     """Reads, plans, and outside check mode carries out; returns the module's result; raises ClearMLError."""
     params = module.params
-    users.check(params["name"], params["email"])
+    users.check(params["name"], params["email"], params["given_name"], params["family_name"])
     transport = arguments.transport_of(params)
     mode = server.mode(transport)["mode"]
     everybody = users.read(transport)

@@ -111,6 +111,25 @@ def _another_run(label):
     return ClearMLError("another run changes the credentials labelled %r at the same moment: run this again when it has ended" % label)
 
 
+def relabel(transport, access_key, label, known, former):
+    """Gives a credential that works this label, unless another run makes one with it at the same moment.
+
+    :param access_key: of the credential
+    :param known: keys that had the label when the caller decided
+    :param former: its label until now, or None
+    :raises ClearMLError: another run was faster; the credential has its former label
+    """
+    _expect(transport, label, known)
+    transport.call("auth.edit_credentials", {"access_key": access_key, "label": label})
+    expected = set(known) | {access_key}
+    if set(labelled(read(transport), label)) == expected:
+        return
+    time.sleep(SETTLE_SECONDS)  # the other run may be about to take back what it made
+    if set(labelled(read(transport), label)) != expected:
+        transport.call("auth.edit_credentials", dict({"access_key": access_key}, **({"label": former} if former else {})))
+        raise _another_run(label)
+
+
 def revoke(transport, access_key):
     """Revokes a key; one that is gone already counts as revoked."""
     try:

@@ -143,6 +143,10 @@ REMEDY = {
     ProtectedIdentity: "sign in as an ordinary user, or name one with the option user",
 }
 
+REMEDY_OF_CALL = {
+    (PermissionDenied, "auth.create_user"): "use a pair with the role system",
+}
+
 
 def api_error(endpoint, code, subcode, message):
     """The typed error for one answer.
@@ -155,6 +159,7 @@ def api_error(endpoint, code, subcode, message):
     """
     kind = BY_CODE.get((code, subcode)) or BY_CODE.get((code, None)) or ApiError
     text = "ClearML refused %s: %s (%d/%d)" % (endpoint, message or "no reason given", code, subcode)
-    if kind in REMEDY:
-        text = "%s; %s" % (text, REMEDY[kind])
+    remedy = REMEDY_OF_CALL.get((kind, endpoint)) or REMEDY.get(kind)
+    if remedy:
+        text = "%s; %s" % (text, remedy)
     return kind(" ".join(text.split()), code=code, subcode=subcode, endpoint=endpoint)

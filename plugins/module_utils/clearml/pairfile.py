@@ -9,18 +9,21 @@ end of the file, and what a person wrote above it stays as it is.
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import re
 import stat
 import tempfile
 
-from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError, InvalidInput
 
 BEGIN = "# BEGIN homelab.mlops credentials"
 END = "# END homelab.mlops credentials"
 BLOCK = re.compile(r"^%s$.*?^%s$\n?" % (re.escape(BEGIN), re.escape(END)), re.MULTILINE | re.DOTALL)
 CREATED = re.compile(r"^# created (\S+)$", re.MULTILINE)
+SYMBOLIC = re.compile(r"^[ugoa]*([-+=]([rwxXst]*|[ugo]))+(,[ugoa]*([-+=]([rwxXst]*|[ugo]))+)*$")
 FIELDS = ("access_key", "secret_key", "label", "api_url", "created")
 
 
@@ -37,6 +40,8 @@ class PairFile(object):
     """
 
     def __init__(self, path, form):
+        if not path.strip() or "\0" in path:
+            raise InvalidInput("path %r is no path: leave it out where the pair is to be in the result" % path)
         self.path = os.path.realpath(path)
         self.form = form
         self.access_key = None
@@ -62,7 +67,7 @@ class PairFile(object):
     def _read_json(self, text):
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ClearMLError("%s is not JSON: it was not written by this module and is left alone" % self.path) from error
         if not isinstance(content, dict):
             raise ClearMLError("%s holds no JSON object: it was not written by this module and is left alone" % self.path)
@@ -87,6 +92,28 @@ class PairFile(object):
             raise ClearMLError("%s cannot be written: there is no folder %s" % (self.path, folder))
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ClearMLError("%s cannot be written by this user: run with become: true" % self.path)
+
+    def check_attributes(self, owner, group, mode):
+        """Refuses owner, group and mode that the file could not get; asked before a pair is made that has to go there.
+
+        :param owner: name or number, or None
+        :param group: name or number, or None
+        :param mode: as Ansible takes it, octal or symbolic
+        :raises ClearMLError: with the option
+        """
+        have = os.stat(self.path) if self.text is not None else None
+        for option, given, number, now in (
+            ("owner", owner, _number_of(owner, lambda name: pwd.getpwnam(name).pw_uid), have.st_uid if have else os.geteuid()),
+            ("group", group, _number_of(group, lambda name: grp.getgrnam(name).gr_gid), have.st_gid if have else os.getegid()),
+        ):
+            if given is None:
+                continue
+            if number is None or not 0 <= number < 2**32 - 1:
+                raise InvalidInput("%s %r does not exist on this host" % (option, given))
+            if os.geteuid() != 0 and number != now and not (option == "group" and number in os.getgroups()):
+                raise ClearMLError("%s cannot be given to the %s %s by this user: run with become: true" % (self.path, option, given))
+        if not _readable(mode):
+            raise InvalidInput("mode %r must be permissions in quotes with which the owner can read the file, such as '0600'" % (mode,))
 
     def with_pair(self, pair, label, api_url, created):
         """The file's new content.
@@ -137,6 +164,26 @@ class PairFile(object):
                 raise
         except OSError as error:
             raise ClearMLError("%s cannot be written: %s" % (self.path, error.strerror)) from error
+
+
+def _number_of(given, look_up):
+    """The number of a user or a group, given by number or name; None when there is none."""
+    try:
+        return int(given)
+    except (TypeError, ValueError):
+        try:
+            return look_up(given)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+def _readable(mode):
+    """Whether a mode is one, and lets the owner read where it is octal (600 without quotes is another number, and does not)."""
+    try:
+        bits = mode if isinstance(mode, int) else int(mode, 8)
+    except (TypeError, ValueError):
+        return isinstance(mode, str) and bool(SYMBOLIC.match(mode))
+    return 0 <= bits <= 0o7777 and bool(bits & stat.S_IRUSR)
 
 
 def _with_end(text):

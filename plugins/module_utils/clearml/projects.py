@@ -19,6 +19,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     OutcomeUnknown,
     ProjectMissing,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line, sign_in_of
 
 DEEPEST = 10
 FIELDS = ("description", "default_output_destination", "tags")
@@ -42,10 +43,16 @@ def check_name(name):
             raise InvalidInput("project %r holds the invisible character U+%04X" % (name, ord(character)))
 
 
-def check_destination(url):
-    """Refuses destinations that no SDK could write to; raises InvalidInput."""
+def check_destination(url, option="default_output_destination"):
+    """Refuses destinations that no SDK could write to, or that show a secret; raises InvalidInput."""
+    check_line(option, url)
+    if sign_in_of(url):
+        raise InvalidInput(
+            "%s must not hold a user or a password: all who see it would read them; they belong into the clearml.conf of the agents"
+            % option
+        )
     if url and (any(character.isspace() for character in url) or not re.match(r"^([a-z][a-z0-9+.-]*://[^/]|/)", url)):
-        raise InvalidInput("default_output_destination must be a URL such as s3://192.0.2.20:9000/clearml, or a folder, and not %r" % url)
+        raise InvalidInput("%s must be a URL such as s3://192.0.2.20:9000/clearml, or a folder, and not %r" % (option, url))
 
 
 def shown(project):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import (
     AlreadyExists,
@@ -16,9 +15,9 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     QueueInUse,
     QueueMissing,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line, check_text
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.times import seconds_since
 
-ZERO_WIDTH_JOINER = "\u200d"  # part of ordinary emoji
 LONGEST_FILTER = 4000
 DEFAULT_TAG = "default"
 FIELDS = ("display_name", "tags", "system_tags", "metadata")
@@ -38,16 +37,15 @@ def check_name(name):
         raise InvalidInput("queue name %r... has %d characters: use at most 255" % (name[:20], len(name)))
     if "/" in name:
         raise InvalidInput("queue name %r holds a slash, which addresses of the web page cannot show" % name)
-    for character in name:
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character != ZERO_WIDTH_JOINER:
-            raise InvalidInput("queue name %r holds the invisible character U+%04X" % (name, ord(character)))
+    check_line("queue name %r" % name, name)
 
 
 def check_tags(name, tags, kind="queue"):
-    """Refuses tags that the server would refuse in the middle of the work; raises InvalidInput."""
+    """Refuses tags that the server would refuse in the middle of the work, or that nobody could read; raises InvalidInput."""
     for tag in tags or []:
         if not tag.strip() or tag.startswith("__$"):
             raise InvalidInput("tag %r of %s %r: a tag must not be empty or start with __$" % (tag, kind, name))
+        check_line("tag %r of %s %r" % (tag, kind, name), tag)
 
 
 def metadata_of(name, given):
@@ -63,7 +61,11 @@ def metadata_of(name, given):
         if not key or not set(item) <= {"value", "type"} or not isinstance(plain, (str, int, float)):
             raise InvalidInput("metadata %r of queue %r must be a text, or a dict with value and perhaps type" % (key, name))
         text = str(plain).lower() if isinstance(plain, bool) else str(plain)
-        result[key] = {"key": key, "type": str(item.get("type") or ""), "value": text}
+        kind = str(item.get("type") or "")
+        check_line("key %r in the metadata of queue %r" % (key, name), key)
+        check_line("type of metadata %r of queue %r" % (key, name), kind)
+        check_text("metadata %r of queue %r" % (key, name), text)
+        result[key] = {"key": key, "type": kind, "value": text}
     return result
 
 
@@ -80,6 +82,7 @@ def check_wanted(wanted):
         check_name(queue["name"])
         check_tags(queue["name"], queue["tags"])
         check_tags(queue["name"], queue["system_tags"])
+        check_line("display_name of queue %r" % queue["name"], queue["display_name"])
         if DEFAULT_TAG in (queue["system_tags"] or []):
             raise InvalidInput("queue %r: use default=true instead of the system tag %s" % (queue["name"], DEFAULT_TAG))
         if queue["metadata"] is not None:

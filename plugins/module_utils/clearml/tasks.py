@@ -21,6 +21,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     OutcomeUnknown,
     TaskMissing,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line, check_text, sign_in_of
 
 TYPES = (
     "training",
@@ -78,6 +79,31 @@ def check_name(name):
             raise InvalidInput("task name %r holds the invisible character U+%04X" % (name, ord(character)))
 
 
+def check_contents(params):
+    """Refuses texts that no agent could use, and an address that would show its secret to all who see the task.
+
+    :param params: the module's
+    :raises InvalidInput: with the option
+    """
+    for option in ("code", "requirements", "comment"):
+        check_text(option, params[option])
+    script, container = params["script"] or {}, params["container"] or {}
+    for option, given in sorted(script.items()):
+        check_line("script.%s" % option, given)
+    if sign_in_of(script.get("repository")):
+        raise InvalidInput(
+            "script.repository must not hold a user or a password: all who see the task would read them; "
+            "the agent signs in with its own git_user and git_pass"
+        )
+    check_line("container.image", container.get("image"))
+    for option in ("arguments", "setup_shell_script"):
+        check_text("container.%s" % option, container.get(option))
+    for section, items in parameters_of(params["parameters"] or {}).items():
+        for item in items.values():
+            check_line("the name of parameter %r" % item["name"], section + item["name"])
+            check_text("parameter %r" % item["name"], item["value"])
+
+
 def find(transport, name, project_id):
     """The server's tasks of exactly this name in a project, newest first, without archived ones."""
     body = {
@@ -91,12 +117,18 @@ def find(transport, name, project_id):
     return [task for task in found if task["name"] == name and "archived" not in (task.get("system_tags") or [])]
 
 
+def look_up(transport, task_id):
+    """The server's task with this id, or None."""
+    found = transport.call("tasks.get_all", {"id": [task_id], "only_fields": FIELDS, "search_hidden": True}).get("tasks") or []
+    return found[0] if found else None
+
+
 def by_id(transport, task_id):
     """The server's task with this id; raises ClearMLError when there is none."""
-    found = transport.call("tasks.get_all", {"id": [task_id], "only_fields": FIELDS, "search_hidden": True}).get("tasks") or []
+    found = look_up(transport, task_id)
     if not found:
         raise ClearMLError("there is no ClearML task with the id %r" % task_id)
-    return found[0]
+    return found
 
 
 def parameters_of(given):
@@ -110,6 +142,8 @@ def parameters_of(given):
         section, slash, name = key.partition("/")
         if not slash:
             section, name = "Args", key
+        if name in result.get(section, {}):
+            raise InvalidInput("parameter %r is given twice, with and without its section" % name)
         if not section or not name:
             raise InvalidInput("parameter %r must be a name, or a section, a slash and a name" % key)
         text = "" if value is None else str(value)
@@ -240,10 +274,13 @@ def delete(transport, task_id):
 
 
 def log_tail(transport, task_id, lines):
-    """The last lines that a task wrote: list of texts."""
+    """The last lines that a task wrote: list of texts, or why they cannot be read, so that this does not hide how the task ended."""
     if not lines:
         return []
-    events = transport.call("events.get_task_log", {"task": task_id, "order": "desc", "batch_size": lines}).get("events") or []
+    try:
+        events = transport.call("events.get_task_log", {"task": task_id, "order": "desc", "batch_size": lines}).get("events") or []
+    except ClearMLError as error:
+        return ["(the log cannot be read: %s)" % error]
     texts = [line for event in reversed(events) for line in str(event.get("msg") or "").splitlines()]
     return texts[-lines:]
 

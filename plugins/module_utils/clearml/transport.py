@@ -292,7 +292,7 @@ class Transport(object):
             meta = answer["meta"]
             code = int(meta["result_code"])
             subcode = int(meta.get("result_subcode") or 0)
-        except (ValueError, TypeError, KeyError, AttributeError) as trouble:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as trouble:
             raise BadAnswer(
                 "what answers at %s (HTTP status %d) is not a ClearML API server: is api_url the address of the API "
                 "(port 8008 or 30008) and not of the web page or the file server?" % (self.api_url, status)

@@ -20,19 +20,23 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     InvalidInput,
     OutcomeUnknown,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line
 
 ROLES = ("admin", "superuser", "user", "annotator")
 NAMES = ("given_name", "family_name")
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 
 
-def check(name, email):
+def check(name, email, given_name=None, family_name=None):
     """Refuses names that a person would regret and addresses that the server would not take; raises InvalidInput."""
     if not name or name != name.strip() or len(name) > 255:
         raise InvalidInput("name %r must have 1 to 255 characters and no space at its ends" % name[:40])
     for character in name:
         if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
             raise InvalidInput("name %r holds the invisible character U+%04X" % (name, ord(character)))
+    check_line("given_name of user %r" % name, given_name)
+    check_line("family_name of user %r" % name, family_name)
+    check_line("email of user %r" % name, email)
     if email is not None and not EMAIL.match(email):
         raise InvalidInput("email %r is not an address" % email)
 

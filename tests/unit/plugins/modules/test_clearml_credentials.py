@@ -332,7 +332,7 @@ def test_a_pair_that_a_person_wrote_to_clearml_conf_is_taken(server, tmp_path):
     assert conf.read_text() == text
 
 
-@pytest.mark.parametrize("content", [b"not json", b"[1]", b"\xff\xfe", b'{"access_key": 5, "secret_key": ["x"]}'])
+@pytest.mark.parametrize("content", [b"not json", b"[1]", b"\xff\xfe", b'{"access_key": 5, "secret_key": ["x"]}', b"[" * 100000])
 def test_a_file_of_another_kind_is_left_alone(server, tmp_path, content):
     path = tmp_path / "pair.json"
     path.write_bytes(content)
@@ -369,6 +369,56 @@ def test_a_file_that_cannot_be_written_leaves_no_new_pair(server, tmp_path, monk
     assert server.keys("worker-a") == [made["access_key"]]
     assert json.loads(path.read_text())["access_key"] == made["access_key"]
     assert os.listdir(path.parent) == ["pair.json"]
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"owner": "no-such-user"}, "owner 'no-such-user' does not exist on this host"),
+        ({"owner": "-1"}, "owner '-1' does not exist on this host"),
+        ({"group": "no-such-group"}, "group 'no-such-group' does not exist on this host"),
+        ({"mode": "rw-rw"}, "mode 'rw-rw' must be permissions"),
+        ({"mode": "99999"}, "mode '99999' must be permissions"),
+        ({"mode": "0070"}, "with which the owner can read the file"),
+        ({"mode": 600}, "in quotes"),
+        ({"mode": ["0600"]}, "must be permissions"),
+    ],
+)
+def test_what_the_file_cannot_get_is_refused_before_a_pair_is_made(server, tmp_path, options, reason):
+    path = tmp_path / "pair.json"
+    for check in (True, False):
+        assert reason in credentials(server, check=check, path=str(path), **options)["msg"]
+    assert (server.calls, path.exists()) == ([], False)
+
+
+@pytest.mark.parametrize("mode", ["0640", "600", 0o600, "u=rw,g=r,o="])
+def test_modes_of_the_file(server, tmp_path, mode):
+    path = tmp_path / "pair.json"
+    options = {"path": str(path), "mode": mode, "owner": str(os.geteuid()), "group": str(os.getegid())}
+    assert credentials(server, **options)["changed"] is True
+    assert stat.S_IMODE(path.stat().st_mode) & 0o777 in (0o600, 0o640)
+    assert credentials(server, **options)["changed"] is False
+
+
+def test_a_file_that_cannot_be_given_away_leaves_no_pair(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    path = tmp_path / "pair.json"
+    refused = credentials(server, path=str(path), owner="root")
+    assert refused["msg"] == "%s cannot be given to the owner root by this user: run with become: true" % path
+    assert server.calls == []
+
+
+@pytest.mark.parametrize("path", ["", " ", "a\0b"])
+def test_a_path_that_is_none(server, path):
+    """An empty variable does not put the secret into the result."""
+    refused = credentials(server, path=path)
+    assert refused["msg"].startswith("path %r is no path" % path)
+    assert server.calls == []
+
+
+def test_an_empty_user_is_not_the_one_of_the_connection(server):
+    assert credentials(server, user="")["msg"] == "user must not be empty: leave it out for the user of the connection"
+    assert server.calls == []
 
 
 def test_rotation_by_age(server, tmp_path):
@@ -441,6 +491,35 @@ def test_of_two_with_the_label_one_is_taken_back_in_the_next_moment(server):
     assert "another run changes the credentials" in credentials(server)["msg"]
     assert server.keys("worker-a") == ["STAYS"]
     assert "auth.create_credentials" not in server.called()
+
+
+@pytest.mark.parametrize("before", ["by hand", None])
+def test_another_run_makes_a_pair_while_one_gets_the_label(server, before):
+    stored = server.add_credential(before)
+
+    def other_run_is_first(handler, endpoint):
+        server.add_credential("worker-a", access_key="OTHER")
+        return False
+
+    on_endpoint(server, "auth.edit_credentials", other_run_is_first)
+    assert "another run changes the credentials" in credentials(server, stored=stored)["msg"]
+    assert server.keys("worker-a") == ["OTHER"]
+    assert [entry.get("label") for entry in server.credentials if entry["access_key"] == stored[0]] == [before]
+
+
+def test_another_run_takes_its_pair_back_when_one_gets_the_label(server):
+    stored = server.add_credential("by hand")
+
+    def other_run_is_late(handler, endpoint):
+        if server.called().count("auth.get_credentials") == 3:
+            server.add_credential("worker-a", access_key="LATE")
+        if server.called().count("auth.get_credentials") == 4:
+            server.credentials = [entry for entry in server.credentials if entry["access_key"] != "LATE"]
+        return False
+
+    server.faults.append(other_run_is_late)
+    assert credentials(server, stored=stored)["access_key"] == stored[0]
+    assert server.keys("worker-a") == [stored[0]]
 
 
 def test_a_lost_creation_does_not_revoke_what_another_run_uses(server):

@@ -101,6 +101,17 @@ def test_destinations_that_cannot_be_meant(server, url):
     assert server.calls == []
 
 
+def test_texts_that_are_refused(server):
+    refused = project(server, name="vision", default_output_destination="s3://key:its-SECRET@192.0.2.20:9000/clearml")
+    assert refused["msg"].startswith("default_output_destination must not hold a user or a password")
+    assert "its-SECRET" not in refused.text
+    assert "U+0000" in project(server, name="vision", default_output_destination="s3://a\0b/c")["msg"]
+    assert "description of project 'vision' holds the character U+0000" in project(server, name="vision", description="a\0b")["msg"]
+    assert "of project 'vision' holds the invisible character" in project(server, name="vision", tags=["a\nb"])["msg"]
+    assert server.calls == []
+    twice(server, name="vision", description="two\nlines")
+
+
 @pytest.mark.parametrize("name", ["Überprüfung/名前名", "a.b (c)", "proj+$x"])
 def test_unusual_names_work(server, name):
     twice(server, name=name, default_output_destination="/mnt/models")

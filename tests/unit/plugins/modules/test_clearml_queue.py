@@ -153,6 +153,9 @@ def test_unusual_names_work(server, name):
 
 def test_tags_and_double_entries_are_refused_before_any_call(server):
     assert "must not be empty or start with __$" in queue(server, name="default", tags=["__$all"])["msg"]
+    assert "tag 'a\\x00b' of queue 'default' holds the invisible character U+0000" in queue(server, name="default", tags=["a\0b"])["msg"]
+    assert "holds the invisible character U+000A" in queue(server, name="default", system_tags=["a\nb"])["msg"]
+    assert "display_name of queue 'default' holds" in queue(server, name="default", display_name="a\0b")["msg"]
     assert queue(server, queues=[{"name": "abc"}, {"name": "abc"}])["msg"] == "queue 'abc' is listed twice"
     assert "mutually exclusive" in queue(server, name="abc", queues=[{"name": "abc"}])["msg"]
     assert server.calls == []
@@ -244,6 +247,25 @@ def test_system_tags_and_metadata(server):
 def test_metadata_that_cannot_be_kept(server, value):
     assert "metadata 'owner' of queue 'default' must be a text" in queue(server, name="default", metadata={"owner": value})["msg"]
     assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    "metadata, reason",
+    [
+        ({"own\0er": "a"}, "key 'own\\x00er' in the metadata of queue 'default' holds the invisible character U+0000"),
+        ({"owner": "a\0b"}, "metadata 'owner' of queue 'default' holds the character U+0000, which is no text"),
+        ({"owner": "\ud800"}, "holds the character U+D800, which is no text"),
+        ({"owner": {"value": "a", "type": "a\nb"}}, "type of metadata 'owner' of queue 'default' holds"),
+    ],
+)
+def test_metadata_that_is_no_text(server, metadata, reason):
+    assert reason in queue(server, name="default", metadata=metadata)["msg"]
+    assert server.calls == []
+
+
+def test_texts_that_people_use_are_kept(server):
+    family = "\U0001f468\u200d\U0001f469"
+    twice(server, name="default", display_name="GPU %s" % family, tags=[family], metadata={"notes": "two\nlines"})
 
 
 def test_one_default_queue(server):

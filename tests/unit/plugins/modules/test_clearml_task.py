@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml import errors, tasks
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.clearml_server import ClearMLServer, on_endpoint
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import break_off
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.http_server import break_off, send
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.modules import run
 
 READS = {"projects.get_all", "tasks.get_all", "queues.get_all"}
@@ -230,14 +231,79 @@ def test_a_call_whose_answer_is_lost_is_looked_at_first(server, endpoint, arrive
         (dict(SMOKE, state="queued"), "state=queued needs queue"),
         (dict(SMOKE, wait=True), "wait needs state=queued"),
         (dict(SMOKE, poll_seconds=0), "poll_seconds must be at least 1"),
+        (dict(SMOKE, wait_timeout_seconds=10**400), "wait_timeout_seconds must be at least 1 and at most 2592000"),
         (dict(SMOKE, log_lines=-1), "log_lines must not be negative"),
         (dict(SMOKE, tags=["__$x"]), "of task 'smoke test'"),
-        (dict(SMOKE, output_destination="bucket"), "must be a URL"),
+        (dict(SMOKE, tags=["a\0b"]), "of task 'smoke test' holds the invisible character U+0000"),
+        (dict(SMOKE, output_destination="bucket"), "output_destination must be a URL"),
+        (dict(SMOKE, code="print(1)\0"), "code holds the character U+0000, which is no text"),
+        (dict(SMOKE, comment="a\0b"), "comment holds the character U+0000"),
+        (dict(SMOKE, container={"image": "a\nb"}), "container.image holds the invisible character U+000A"),
+        (dict(SMOKE, parameters={"a\0": 1}), "the name of parameter 'a\\x00' holds the invisible character U+0000"),
+        (dict(SMOKE, parameters={"a": "\ud800"}), "parameter 'a' holds the character U+D800, which is no text"),
+        (dict(SMOKE, parameters={"a": 1, "Args/a": 2}), "is given twice, with and without its section"),
     ],
 )
 def test_what_cannot_be_meant(server, options, reason):
     assert reason in task(server, **options)["msg"]
     assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://bob:ghp-SECRET@git.example.com/x.git", "HTTP://ghp-SECRET@git.example.com/x", "ssh://git:ghp-SECRET@git.example.com/x"],
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(server, address):
+    """Everybody who sees a task would see it there; so would everybody who sees the run's output."""
+    script = dict(name="repo", project="vision", script={"repository": address, "entry_point": "a.py"})
+    refused = task(server, **script)
+    assert "the agent signs in with its own git_user" in refused["msg"]
+    assert "ghp-SECRET" not in refused.text
+    refused = task(server, output_destination=address, **SMOKE)
+    assert refused["msg"].startswith("output_destination must not hold a user or a password")
+    assert "ghp-SECRET" not in refused.text
+    assert server.calls == []
+
+
+@pytest.mark.parametrize("address", ["git@git.example.com:x.git", "ssh://git@git.example.com/x", "https://git.example.com/a@b.git"])
+def test_an_address_without_a_secret_is_taken(server, address):
+    twice(server, name="repo", project="vision", script={"repository": address, "entry_point": "a.py"})
+
+
+@pytest.mark.parametrize("code", ["print('\u00fc')\r\nprint('\U0001f680')\r\n", "print(1)\n" * 120000])
+def test_scripts_arrive_as_they_are(server, code):
+    twice(server, **but(SMOKE, code=code))
+    assert server.tasks[0]["script"]["diff"] == code
+
+
+def test_a_task_that_is_gone_by_its_id(server):
+    task(server, **SMOKE)
+    twice(server, id="t-0", state="absent")
+    assert task(server, id="t-0", state="stopped")["msg"] == "there is no ClearML task with the id 't-0'"
+
+
+def test_a_copy_of_a_task_that_is_missing_is_refused_in_check_mode_too(server):
+    task(server, **SMOKE)
+    server.tasks[0]["status"] = "failed"
+    for check in (True, False):
+        refused = task(server, check=check, name=SMOKE["name"], project=SMOKE["project"], again="always", clone_of="nosuch")
+        assert refused["msg"] == "there is no ClearML task with the id 'nosuch'"
+    assert len(server.tasks) == 1
+
+
+def test_a_log_that_cannot_be_read_does_not_hide_how_the_task_ended(server):
+    task(server, **SMOKE)
+    server.tasks[0].update(status="failed", status_message="exit code 1")
+
+    def no_elasticsearch(handler, endpoint):
+        body = {"meta": {"result_code": 500, "result_subcode": 100, "result_msg": "no connection to Elasticsearch"}, "data": {}}
+        send(handler, 500, json.dumps(body).encode(), "application/json")
+        return True
+
+    on_endpoint(server, "events.get_task_log", no_elasticsearch)
+    failed = task(server, wait=True, **QUEUED)
+    assert failed["msg"] == "task 'smoke test' (t-0) failed: exit code 1"
+    assert "no connection to Elasticsearch" in failed["log"][0]
 
 
 def test_what_is_missing_is_said_before_anything_is_made(server):

@@ -85,6 +85,9 @@ def test_what_cannot_be_meant(server):
     for name in ("", " Carol", "Ca\nrol", "x" * 256):
         assert user(server, name=name, email=EMAIL)["failed"] is True
     assert "is not an address" in user(server, name="Carol", email="carol")["msg"]
+    for option in ("given_name", "family_name", "email"):
+        refused = user(server, **dict({"name": "Carol", "email": EMAIL}, **{option: "c\0@example.com"}))
+        assert refused["msg"] == "%s of user 'Carol' holds the invisible character U+0000" % option
     assert user(server, name="Carol", id="nosuch")["msg"] == "no ClearML user has the id 'nosuch'"
     server.users.append({"id": "u-alice-2", "name": "Alice"})
     assert (
@@ -118,3 +121,4 @@ def test_the_role_of_the_caller_is_not_enough(server):
     refused = user(server, name="Carol", email=EMAIL)
     assert (refused["result_code"], refused["endpoint"]) == (403, "auth.create_user")
     assert "allowed=(system, root)" in refused["msg"]
+    assert refused["msg"].endswith("; use a pair with the role system")

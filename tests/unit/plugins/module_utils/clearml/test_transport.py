@@ -236,7 +236,9 @@ def test_a_slow_server_costs_a_bounded_time(server, drip):
 
 @pytest.mark.parametrize(
     "content",
-    [b"<html>It works</html>", b"", b"{", b"[]", b'{"meta": {}}', b'{"meta": {"result_code": 200}, "data": []}', b"\xff\xfe"],
+    [b"<html>It works</html>", b"", b"{", b"[]", b'{"meta": {}}', b'{"meta": {"result_code": 200}, "data": []}', b"\xff\xfe"]
+    + [b"[" * 100000, b'{"meta": {"result_code": 1e999}, "data": {}}'],
+    ids=lambda content: repr(content[:20]),
 )
 def test_what_is_not_clearml(server, content):
     times(server, 1, answering(200, content))
