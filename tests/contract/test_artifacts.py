@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,8 +25,10 @@ BUCKET = "experiments"
 AGENTS = ("artifacts-key", "secret-of-the-artifacts")
 SIZE = 200 * 2**20
 PART = 8 * 2**20  # of the SDK, unless it is told otherwise
-# boto3 as the SDK uses it gives up after half a second of refused connections. With these it waits for about a minute.
-PATIENCE = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "10"}
+# What the role clearml_agent gives every experiment on its way to S3.
+OF_THE_ROLE = dict(
+    re.findall(r"^(AWS_\w+)='(.*)'$", (ROLES / "clearml_agent/templates/settings.j2").read_text(encoding="utf-8"), re.MULTILINE)
+)
 STORE = """
 import sys
 from clearml import Task
@@ -77,7 +80,7 @@ def agents_key(server):
 
 
 def environment(double, server, folder):
-    """An own home with a clearml.conf whose settings for S3 are those that the role clearml_agent writes, and nothing else."""
+    """An own home with a clearml.conf and the variables for S3 that the role clearml_agent writes, and nothing else."""
     host = server.url.partition("://")[2]
     credentials = {"host": host, "key": AGENTS[0], "secret": AGENTS[1], "region": server.region, "secure": server.scheme == "https"}
     pair = DEFAULTS["secure"]["credentials"]["tests"]
@@ -89,9 +92,7 @@ def environment(double, server, folder):
             "files_server": api,
             "credentials": {"access_key": pair["user_key"], "secret_key": pair["user_secret"]},
         },
-        "environment": PATIENCE,
         "sdk": {
-            "apply_environment": True,
             "storage": {"cache": {"default_base_dir": str(folder / "cache")}},
             "development": {"default_output_uri": f"s3://{host}/{BUCKET}"},
             "aws": {"s3": {"region": server.region, "credentials": [{**credentials, "multipart": False}]}},
@@ -102,7 +103,7 @@ def environment(double, server, folder):
     path = folder / "clearml.conf"
     path.write_text(json.dumps(configuration), encoding="utf-8")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLEARML", "TRAINS", "AWS"))}
-    return {**kept, "HOME": str(folder), "TMPDIR": str(folder), "CLEARML_CONFIG_FILE": str(path), "PYTHONUNBUFFERED": "1"}
+    return {**kept, **OF_THE_ROLE, "HOME": str(folder), "TMPDIR": str(folder), "CLEARML_CONFIG_FILE": str(path), "PYTHONUNBUFFERED": "1"}
 
 
 def printed(program, argument, variables, folder):
