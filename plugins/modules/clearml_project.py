@@ -133,7 +133,6 @@ def work(module):
     params = module.params
     projects.check_name(params["name"])
     texts.check_text("description of project %r" % params["name"], params["description"])
-    module.no_log_values.update(filter(None, [texts.sign_in_of(params["default_output_destination"])]))
     projects.check_destination(params["default_output_destination"])
     queues.check_tags(params["name"], params["tags"], "project")
     transport = arguments.transport_of(params)
@@ -189,6 +188,7 @@ def main():
     try:
         result = work(module)
     except ClearMLError as error:
+        module.no_log_values.update(arguments.secrets_in(module.params))
         module.fail_json(msg=str(error), **error.details())
     module.exit_json(**result)
 

@@ -263,7 +263,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, projects, queues, tasks, texts
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml import arguments, projects, queues, tasks
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError, InvalidInput
 from ansible_collections.homelab.mlops.plugins.module_utils.difference import difference
 
@@ -488,10 +488,7 @@ def current_project(task):
 
 def work(module):
     """The module's result; raises ClearMLError."""
-    params = module.params
-    addresses = [params["output_destination"], (params["script"] or {}).get("repository")]
-    module.no_log_values.update(filter(None, map(texts.sign_in_of, addresses)))
-    check(params)
+    check(module.params)
     return Work(module).result()
 
 
@@ -542,6 +539,7 @@ def main():
     try:
         result = work(module)
     except ClearMLError as error:
+        module.no_log_values.update(arguments.secrets_in(module.params))
         module.fail_json(msg=str(error), **error.details())
     module.exit_json(**result)
 

@@ -186,6 +186,7 @@ def main():
     try:
         result = work(module)
     except ClearMLError as error:
+        module.no_log_values.update(arguments.secrets_in(module.params))
         module.fail_json(msg=str(error), **error.details())
     module.exit_json(**result)
 

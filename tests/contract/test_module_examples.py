@@ -92,10 +92,6 @@ def python(request):
 @pytest.fixture(scope="module")
 def double(python):
     with Double("fixed") as running:
-        authorization = basic(*ALICE)
-        queue = running.call("queues.get_default", {}, authorization)["data"]["id"]
-        for worker in ("localhost:0", "gpu-01:0"):
-            running.call("workers.register", {"worker": worker, "queues": [queue]}, authorization)
         yield running
 
 
@@ -107,6 +103,9 @@ def test_clearml(double, python, tmp_path, name, changes):
     system = config.load(None, {})["secure"]["credentials"]["apiserver"]
     variables = {"clearml_access_key": ALICE[0], "clearml_secret_key": ALICE[1], "stored_pair": {}}
     variables |= {"clearml_system_access_key": system["user_key"], "clearml_system_secret_key": system["user_secret"]}
+    queue = double.call("queues.get_default", {}, basic(*ALICE))["data"]["id"]
+    for worker in ("localhost:0", "gpu-01:0"):
+        double.call("workers.register", {"worker": worker, "queues": [queue], "timeout": 600}, basic(*ALICE))
     before = double.call("queues.get_all", {}, basic(*ALICE))["data"]
     play(tmp_path, name, replaced, variables, check=True, python=python)
     assert double.call("queues.get_all", {}, basic(*ALICE))["data"] == before

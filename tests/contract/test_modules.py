@@ -141,6 +141,28 @@ def test_queue_with_tasks_and_workers(double, alice):
     assert double.call("tasks.get_by_id", {"task": task}, authorization)["data"]["task"]["status"] == "created"
 
 
+def test_more_than_the_server_lists_at_once(system):
+    """It gives 500 entries and does not say that there are more."""
+    with Double("fixed") as crowded:
+        pair = basic(system["access_key"], system["secret_key"])
+        alice = {"api_url": crowded.urls[0], "access_key": ALICE[0], "secret_key": ALICE[1]}
+        company = run("clearml_server_info", **alice)["user"]["company_id"]
+        names = [f"crowd-{number:04}" for number in range(1003)]
+        for name in names:
+            crowded.call("queues.create", {"name": name}, basic(*ALICE))
+            crowded.call("auth.create_user", {"name": name, "email": f"{name}@example.com", "company": company}, pair)
+        assert [queue["name"] for queue in run("clearml_queue_info", **alice)["queues"]] == [*names, "default"]
+        found = run("clearml_user_info", **alice)["users"]
+        assert [user["name"] for user in found if user["name"].startswith("crowd-")] == names
+        same = run("clearml_queue", **alice, queues=[{"name": name} for name in names])
+        assert (same["changed"], len(same["queues"])) == (False, 1003)
+        refused = run("clearml_queue", **alice, queues=[{"name": "default"}], purge=True)
+        assert refused["msg"].startswith("purge would delete 1003 queues")
+        last = {**alice, "access_key": system["access_key"], "secret_key": system["secret_key"]}
+        assert run("clearml_user", **last, name=names[-1])["changed"] is False
+        assert run("clearml_credentials", **last, user=names[-1], label="the last one")["created"] is True
+
+
 def test_queue_by_two_runs_at_once(double, alice):
     results = at_once("clearml_queue", *[{**alice, "name": "shared-queue", "tags": ["a"]}] * 3)
     assert [result.get("failed", False) for result in results] == [False] * 3

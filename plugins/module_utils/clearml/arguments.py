@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import env_fallback
 
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import sign_in_of
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.transport import Transport
 
 MUTUALLY_EXCLUSIVE = [("access_key", "token"), ("secret_key", "token")]
@@ -28,6 +29,17 @@ def connection_arguments():
         "client_key": {"type": "path"},
         "use_proxy": {"type": "bool", "default": True},
     }
+
+
+def secrets_in(params):
+    """What stands in addresses that are refused because of it, and must not be shown with the refusal.
+
+    :param params: `module.params`
+    :returns: set of texts
+    """
+    addresses = [params.get(option) for option in ("api_url", "default_output_destination", "output_destination")]
+    addresses.append((params.get("script") or {}).get("repository"))
+    return {sign_in_of(address) for address in addresses} - {""}
 
 
 def transport_of(params):

@@ -20,6 +20,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     InvalidInput,
     OutcomeUnknown,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.paging import read_all
 
 SETTLE_SECONDS = 1  # longer than another run needs to take back a credential that it gives up
 
@@ -38,7 +39,7 @@ def user_id_of(transport, user):
 
     :raises ClearMLError: nobody or more than one has that name
     """
-    users = transport.call("users.get_all", {"only_fields": ["id", "name"]}).get("users") or []
+    users = read_all(transport, "users.get_all", "users", {"only_fields": ["id", "name"]})
     if any(entry["id"] == user for entry in users):
         return user
     ids = [entry["id"] for entry in users if entry.get("name") == user]

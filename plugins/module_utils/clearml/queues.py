@@ -15,6 +15,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     QueueInUse,
     QueueMissing,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.paging import read_all
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line, check_text
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.times import seconds_since
 
@@ -122,7 +123,7 @@ def workers_of(queue):
 
 
 def read(transport, names=None, in_use=False):
-    """The queues of the caller's company by their names, in one call.
+    """The queues of the caller's company by their names, in one call where they are fewer than 500.
 
     :param names: names of interest, or None for all
     :param in_use: whether waiting tasks and workers are needed
@@ -135,8 +136,8 @@ def read(transport, names=None, in_use=False):
         pattern = "^(?:%s)$" % "|".join(re.escape(name) for name in names)
         if len(pattern) <= LONGEST_FILTER:
             body["name"] = pattern
-    answer = transport.call("queues.get_all_ex" if in_use else "queues.get_all", body)
-    found = {queue["name"]: queue for queue in answer.get("queues") or []}
+    listed = read_all(transport, "queues.get_all_ex" if in_use else "queues.get_all", "queues", body)
+    found = {queue["name"]: queue for queue in listed}
     return found if names is None else {name: found[name] for name in names if name in found}
 
 

@@ -21,6 +21,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     OutcomeUnknown,
     TaskMissing,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.paging import read_all
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line, check_text, sign_in_of
 
 TYPES = (
@@ -113,7 +114,7 @@ def find(transport, name, project_id):
         "order_by": ["-created"],
         "search_hidden": True,
     }
-    found = transport.call("tasks.get_all", body).get("tasks") or []
+    found = read_all(transport, "tasks.get_all", "tasks", body)
     return [task for task in found if task["name"] == name and "archived" not in (task.get("system_tags") or [])]
 
 

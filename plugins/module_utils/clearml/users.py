@@ -20,6 +20,7 @@ from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors impor
     InvalidInput,
     OutcomeUnknown,
 )
+from ansible_collections.homelab.mlops.plugins.module_utils.clearml.paging import read_all
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.texts import check_line
 
 ROLES = ("admin", "superuser", "user", "annotator")
@@ -44,7 +45,7 @@ def check(name, email, given_name=None, family_name=None):
 def read(transport):
     """All users, by name and id: list of dicts with id, name, given_name, family_name and created."""
     fields = ["id", "name", "given_name", "family_name", "created"]
-    found = transport.call("users.get_all", {"only_fields": fields}).get("users") or []
+    found = read_all(transport, "users.get_all", "users", {"only_fields": fields})
     users = [dict({key: entry.get(key) for key in fields}, name=entry.get("name") or "") for entry in found]
     return sorted(users, key=lambda user: (user["name"], user["id"]))
 

@@ -37,6 +37,13 @@ def test_without_a_pair(server):
     assert server.called() == ["auth.fixed_users_mode"]
 
 
+def test_a_password_in_the_address_is_refused_and_not_shown(server):
+    refused = run("clearml_server_info", api_url=server.url.replace("//", "//bob:its-SECRET@"))
+    assert refused["msg"] == "api_url must not hold a user or a password: use access_key and secret_key"
+    assert "its-SECRET" not in refused.text
+    assert server.calls == []
+
+
 @pytest.mark.parametrize("token", ["", "a.b", "a.eyJ9.c", "a.e30.c"])
 def test_a_token_without_an_identity(server, token):
     server.auth_login = lambda body, user: {"token": token}
