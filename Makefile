@@ -129,7 +129,7 @@ part-cluster:
 	python -m pytest tests/end_to_end/test_cluster_life.py
 
 part-soak:
-	python -m pytest tests/end_to_end tests/contract -m soak
+	python -m pytest tests/end_to_end -m soak -s
 
 part-demo:
 	python tests/end_to_end/demo.py
