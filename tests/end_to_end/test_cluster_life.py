@@ -132,6 +132,20 @@ def test_a_removal_that_was_killed_and_given_up_leaves_no_node_without_pods(clus
     cluster.session.kubectl("node-01", "uncordon", "node-04")
 
 
+def test_two_servers_go_on_until_a_third_is_back(cluster):
+    assert cluster.playbook("remove_host", "--extra-vars", "remove_host=node-03").rc == 0
+    nodes = cluster.nodes("node-01")
+    assert {name for name, node in nodes.items() if node["voter"]} == {"node-01", "node-02"}
+    cluster.servers = ["node-02"]
+    meanwhile = cluster.playbook("site", quiet=True)
+    assert meanwhile.rc == 0, meanwhile.output[-3000:]
+    assert meanwhile.changed == 0, meanwhile.changed_tasks()
+    assert "an even number of servers" in meanwhile.output
+    cluster.servers = SERVERS[1:]
+    assert cluster.playbook("site").rc == 0
+    assert {name for name, node in cluster.nodes("node-01").items() if node["voter"]} == set(SERVERS)
+
+
 def test_a_rebuilt_first_server_joins_the_living_cluster(cluster):
     """Its disk was replaced: nothing of K3s is left on it, and nobody told the cluster."""
     folders = "/etc/rancher /var/lib/rancher /var/lib/kubelet /usr/local/lib/homelab-mlops /usr/local/bin/k3s* /etc/systemd/system/k3s*"

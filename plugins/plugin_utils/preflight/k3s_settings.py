@@ -105,13 +105,19 @@ def _address_findings(host, provided):
 
 
 def _server_count_findings(host, provided, settings):
-    """Servers that keep the cluster's state among themselves, in etcd, need a majority of them."""
+    """Servers that keep the cluster's state among themselves, in etcd, need a majority of them.
+
+    An even number is refused before it comes to be. Where it is what remove_host.yml left, every other run is still possible.
+    """
     found = []
     servers = settings["servers"]
     if len(servers) % 2 == 0 and not provided.get("k3s_datastore_endpoint"):
-        fix = f"add a server or move {servers[-1]} to k3s_workers; any number will do with k3s_datastore_endpoint"
+        left = set(servers) <= set(settings["etcd_servers"])
+        other = "remove one with playbooks/remove_host.yml" if left else f"move {servers[-1]} to k3s_workers"
+        fix = f"add a server or {other}; any number will do with k3s_datastore_endpoint"
         measured = f"{len(servers)} in k3s_servers"
-        found.append(finding(host, "an even number of servers bears no more failures than one server less", measured, fix))
+        text = "an even number of servers bears no more failures than one server less"
+        found.append(finding(host, text, measured, fix, "note" if left else "refuse"))
     if provided.get("k3s_servers_schedulable") is False and not settings["workers"]:
         fix = "set k3s_servers_schedulable to true, or add hosts below k3s_workers"
         found.append(finding(host, "no node would take pods", "k3s_servers_schedulable false, 0 hosts in k3s_workers", fix))

@@ -49,6 +49,7 @@ SETTINGS = {
     "server_memory_mib": 1900,
     "worker_memory_mib": 480,
     "cluster_alive": False,
+    "etcd_servers": [],
     "upgrade": False,
     "k3s_version": "v1.34.1+k3s1",
     "node_name": "node-01",

@@ -149,6 +149,14 @@ def test_servers_that_hold_the_state_are_odd_in_number(servers, provided, count)
     assert found == ["an even number of servers bears no more failures than one server less"] * count
 
 
+def test_two_servers_that_are_left_of_three_are_noted_only():
+    settings = {"servers": ["node-01", "b"], "etcd_servers": ["node-01", "b"]}
+    (found,) = judge(settings=settings)
+    assert (found["level"], "remove_host.yml" in found["fix"]) == ("note", True)
+    (found,) = judge(settings={**settings, "servers": ["node-01", "c"]})
+    assert (found["level"], "move c to k3s_workers" in found["fix"]) == ("refuse", True)
+
+
 def test_a_worker_is_not_asked_what_servers_need():
     assert judge(server=False, settings={"servers": ["a", "b"]}, k3s_disable=["traefk"], k3s_datastore_endpoint="x") == []
 
