@@ -66,6 +66,14 @@ workers:
       description: The task with C(id), C(name) and C(running_seconds); null when there is none.
       type: dict
       sample: {"id": "d452d26027c94b388b2ad85ce5f409f4", "name": "train", "running_seconds": 20}
+    gpus:
+      description:
+        - Its GPUs as far as its id names them, by their numbers or V(all), as clearml-agent and the role
+          P(homelab.mlops.clearml_agent#role) form ids. The server knows no more of them.
+        - Empty for a worker without any, or with an id of another form.
+      type: list
+      elements: str
+      sample: ["0"]
     queue:
       description: Name of the queue from which the task came, or null.
       type: str

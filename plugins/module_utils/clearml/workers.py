@@ -4,14 +4,18 @@
 """Workers: what `workers.get_all` and `queues.get_all_ex` say, in a form for people and playbooks.
 
 Facts (apiserver 2.3.0, recorded): a worker is keyed by user and id; it expires 600 s after its last report; an agent
-reports every 30 s; `running_time` is in milliseconds.
+reports every 30 s; `running_time` is in milliseconds. Of its GPUs the server knows only what clearml-agent (3.0.3, commands/worker.py)
+writes into the last part of the id: `gpu0,1`, `gpuall`.
 """
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.times import seconds_since
 
 ALIVE_SECONDS = 90  # three of an agent's reports
+GPUS = re.compile(r":gpu(all|[0-9][0-9,]*)$")
 
 
 def read(transport, pattern=None, last_seen_seconds=None):
@@ -43,6 +47,7 @@ def _worker(entry, now):
         "task": {"id": task["id"], "name": task.get("name"), "running_seconds": (task.get("running_time") or 0) // 1000}
         if task.get("id")
         else None,
+        "gpus": _gpus(entry["id"]),
         "queue": queue.get("name"),
         "queues": [served.get("name") or served.get("id") for served in entry.get("queues") or []],
         "last_seen": entry.get("last_activity_time"),
@@ -52,3 +57,9 @@ def _worker(entry, now):
         "tags": sorted(entry.get("tags") or []),
         "user": {"id": user.get("id"), "name": user.get("name")},
     }
+
+
+def _gpus(worker_id):
+    """The GPUs in an id as a list of texts; empty where it names none."""
+    found = GPUS.search(worker_id)
+    return [number for number in found.group(1).split(",") if number] if found else []

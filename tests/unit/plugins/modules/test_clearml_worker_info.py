@@ -31,6 +31,7 @@ def test_an_agent_at_work(server, monkeypatch, ago, alive):
         "alive": alive,
         "busy": True,
         "task": {"id": "d452d26027c94b388b2ad85ce5f409f4", "name": "longone", "running_seconds": 20},
+        "gpus": [],
         "queue": "testq",
         "queues": ["testq"],
         "last_seen": "2026-11-21T00:33:18.726066+00:00",
@@ -40,6 +41,16 @@ def test_an_agent_at_work(server, monkeypatch, ago, alive):
         "tags": [],
         "user": {"id": "ebd9c614fe1dfb0bcb4618861bd238fd", "name": "Alice Example"},
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus"),
+    [("gpu-01:gpu0", ["0"]), ("box:gpu0,1", ["0", "1"]), ("box:gpuall", ["all"]), ("gpu-01:cpu", []), ("gpu0", []), ("box:gpus", [])],
+)
+def test_the_gpus_that_an_id_names(server, name, gpus):
+    (agent,) = RECORDED["workers.get_all: an agent at work"]["body"]["data"]["workers"]
+    server.workers = [{**agent, "id": name}]
+    assert workers(server)["workers"][0]["gpus"] == gpus
 
 
 def test_two_users_with_the_same_worker_id_one_idle(server):
