@@ -132,6 +132,12 @@ def test_a_removal_that_was_killed_and_given_up_leaves_no_node_without_pods(clus
     cluster.session.kubectl("node-01", "uncordon", "node-04")
 
 
+def test_a_worker_whose_node_was_deleted_registers_again(cluster):
+    cluster.session.kubectl("node-01", "delete", "node", "node-05")
+    assert cluster.playbook("site", "--limit", "node-05").rc == 0
+    assert cluster.nodes("node-01")["node-05"]["ready"]
+
+
 def test_two_servers_go_on_until_a_third_is_back(cluster):
     assert cluster.playbook("remove_host", "--extra-vars", "remove_host=node-03").rc == 0
     nodes = cluster.nodes("node-01")
