@@ -78,7 +78,7 @@ def k3s_upgrade_plan(nodes, target, servers, workers, names, probes, run, target
     if release(target) is None:
         return {
             "rows": [],
-            "refusals": [f"{target} is no release of K3s: write it as v1.34.1+k3s1"],
+            "refusals": [f"{target} is no release of K3s: write it in full, with v and +k3s, such as v1.34.1+k3s1"],
             "notes": [],
             "begun": False,
             "work": False,

@@ -82,7 +82,7 @@ def value_findings(host, provided, settings):
             finding(host, "exposure by ingress is not built yet", "ingress", "set homelab_clearml_exposure to load_balancer or node_port")
         )
     if release(settings["k3s_version"]) is None:
-        found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], "write it as v1.34.1+k3s1"))
+        found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], "write it in full, with v and +k3s, such as v1.34.1+k3s1"))
     if not settings["address"]:
         found.append(
             finding(
