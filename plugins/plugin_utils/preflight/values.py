@@ -82,7 +82,8 @@ def value_findings(host, provided, settings):
             finding(host, "exposure by ingress is not built yet", "ingress", "set homelab_clearml_exposure to load_balancer or node_port")
         )
     if release(settings["k3s_version"]) is None:
-        found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], "write it in full, with v and +k3s, such as v1.34.1+k3s1"))
+        fix = "write it in full, with v and +k3s, such as v1.34.1+k3s1"
+        found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], fix))
     if not settings["address"]:
         found.append(
             finding(
