@@ -66,6 +66,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.homelab.mlops.plugins.module_utils import docker_daemon
 from ansible_collections.homelab.mlops.plugins.module_utils.difference import difference
+from ansible_collections.homelab.mlops.plugins.module_utils.files import NotAnOrdinaryFile, ordinary
 
 
 def read(path):
@@ -74,10 +75,12 @@ def read(path):
     :raises DaemonConfigError: it cannot be read
     """
     try:
+        if not ordinary(path):
+            return None
         with open(path, encoding="utf-8") as source:
             return source.read()
-    except FileNotFoundError:
-        return None
+    except NotAnOrdinaryFile as problem:
+        raise docker_daemon.DaemonConfigError(str(problem)) from problem
     except (OSError, UnicodeDecodeError) as problem:
         raise docker_daemon.DaemonConfigError("%s cannot be read: %s" % (path, problem)) from problem
 

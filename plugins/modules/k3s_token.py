@@ -80,6 +80,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homelab.mlops.plugins.module_utils.files import NotAnOrdinaryFile, ordinary
 from ansible_collections.homelab.mlops.plugins.module_utils.k3s.supervisor import Supervisor, SupervisorError, secret_of
 
 MADE_BYTES = 32
@@ -88,12 +89,14 @@ USABLE = re.compile(r"^[!-9;-~]{8,}$")
 
 
 def noted(path):
-    """The token in the note; empty when there is none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except FileNotFoundError:
+    """The token in the note; empty when there is none.
+
+    :raises NotAnOrdinaryFile: something else is there
+    """
+    if not ordinary(path):
         return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()
 
 
 def note(path, secret):
@@ -155,7 +158,7 @@ def main():
             result = settle(path, write)
         else:
             result = rotate(Supervisor(), module.params["token"], path, write)
-    except SupervisorError as error:
+    except (SupervisorError, NotAnOrdinaryFile) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg="%s cannot be written: %s" % (path, error.strerror))

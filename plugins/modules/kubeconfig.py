@@ -94,10 +94,11 @@ import copy
 import hashlib
 import os
 import re
-import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.homelab.mlops.plugins.module_utils.files import NotAnOrdinaryFile, ordinary
 
 try:
     import yaml
@@ -244,13 +245,12 @@ def read(path):
     :raises Refused: when it cannot be read
     """
     try:
-        # A device or a pipe would be replaced by a file, or never end.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Refused("%s is no file: name another one" % path)
+        if not ordinary(path):
+            return "", None
         with open(path, encoding="utf-8") as file:
             return file.read(), os.fstat(file.fileno()).st_mode & 0o777
-    except FileNotFoundError:
-        return "", None
+    except NotAnOrdinaryFile as error:
+        raise Refused(str(error)) from None
     except UnicodeDecodeError:
         raise Refused("%s is no text: name another file" % path) from None
     except OSError as error:

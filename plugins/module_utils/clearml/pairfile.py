@@ -18,6 +18,7 @@ import stat
 import tempfile
 
 from ansible_collections.homelab.mlops.plugins.module_utils.clearml.errors import ClearMLError, InvalidInput
+from ansible_collections.homelab.mlops.plugins.module_utils.files import NotAnOrdinaryFile, ordinary
 
 BEGIN = "# BEGIN homelab.mlops credentials"
 END = "# END homelab.mlops credentials"
@@ -51,12 +52,11 @@ class PairFile(object):
         self.text = None
         self._others = {}
         try:
-            if not stat.S_ISREG(os.stat(self.path).st_mode):  # a device or a pipe would be replaced, or block
-                raise ClearMLError("%s is not an ordinary file and is left alone" % self.path)
-            with open(self.path, encoding="utf-8") as file:
-                self.text = file.read()
-        except FileNotFoundError:
-            pass
+            if ordinary(self.path):
+                with open(self.path, encoding="utf-8") as file:
+                    self.text = file.read()
+        except NotAnOrdinaryFile as error:
+            raise ClearMLError(str(error)) from error
         except (OSError, UnicodeDecodeError) as error:
             raise ClearMLError("%s cannot be read: %s" % (self.path, getattr(error, "strerror", None) or "it is not text")) from error
         if self.text and self.text.strip():

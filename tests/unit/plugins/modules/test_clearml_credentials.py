@@ -348,7 +348,7 @@ def test_a_pipe_is_neither_read_nor_replaced(server, tmp_path, form):
     path = tmp_path / "pipe"
     os.mkfifo(str(path))
     refused = credentials(server, path=str(path), format=form)
-    assert refused["msg"] == "%s is not an ordinary file and is left alone" % path
+    assert refused["msg"] == "%s is a named pipe, not an ordinary file, and is left alone: name another path" % path
     assert stat.S_ISFIFO(path.stat().st_mode)
     assert server.calls == []
 

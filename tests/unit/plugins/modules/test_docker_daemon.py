@@ -115,6 +115,16 @@ def test_a_file_that_cannot_be_taken_is_left_alone(own, text, problem):
     assert own.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a named pipe"), (os.mkdir, "a directory")])
+def test_what_is_no_ordinary_file_is_neither_read_nor_replaced(path, make, kind, check):
+    path.parent.mkdir()
+    make(str(path))
+    before = path.stat()
+    assert put(path, check=check)["msg"] == "%s is %s, not an ordinary file, and is left alone: name another path" % (path, kind)
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
 def program(folder, text):
     path = folder / "dockerd"
     path.write_text("#!/bin/sh\n" + text, encoding="utf-8")

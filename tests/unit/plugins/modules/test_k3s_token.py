@@ -156,6 +156,15 @@ def test_no_server(server):
     assert "is empty" in rotate(server)["msg"]
 
 
+@pytest.mark.parametrize("state", ["rotated", "settled"])
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a named pipe"), (os.mkdir, "a directory")])
+def test_a_note_that_is_no_ordinary_file_is_left_alone(server, make, kind, state):
+    make(str(server.note))
+    before = server.note.stat()
+    assert "%s is %s, not an ordinary file" % (server.note, kind) in rotate(server, state=state)["msg"]
+    assert (server.note.stat().st_ino, server.secret(), server.calls) == (before.st_ino, OLD, [])
+
+
 def test_nothing_answers(server, monkeypatch, tmp_path):
     monkeypatch.setattr(k3s_token, "Supervisor", lambda: supervisor.Supervisor(str(tmp_path / "data"), "http://127.0.0.1:9"))
     assert "does not answer" in rotate(server)["msg"]

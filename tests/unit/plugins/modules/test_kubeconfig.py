@@ -178,7 +178,7 @@ def test_a_file_that_is_something_else_is_refused(tmp_path, text, said):
 def test_a_pipe_is_neither_read_nor_replaced(tmp_path):
     path = tmp_path / "config"
     os.mkfifo(path)
-    assert "is no file" in put(path)["msg"]
+    assert "is a named pipe, not an ordinary file" in put(path)["msg"]
     assert path.is_fifo()
 
 
@@ -186,7 +186,7 @@ def test_bytes_that_are_no_text_and_a_folder_are_refused(tmp_path):
     path = tmp_path / "config"
     path.write_bytes(b"\xff\xfe\x00")
     assert "is no text" in put(path)["msg"]
-    assert "is no file" in put(tmp_path)["msg"]
+    assert "is a directory, not an ordinary file" in put(tmp_path)["msg"]
 
 
 @pytest.mark.parametrize(
