@@ -21,7 +21,7 @@ import time
 
 from .podman import LabError
 
-# Requests below this path get the same files, but every file named k3s has one byte changed.
+# Requests below this path get the same files, but the binaries of K3s and MinIO have one byte changed.
 TAMPERED = "/tampered"
 
 
@@ -38,7 +38,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def send_head(self):
         if self.path.startswith(f"{TAMPERED}/"):
             self.path = self.path.removeprefix(TAMPERED)
-            if pathlib.Path(self.translate_path(self.path)).name == "k3s":
+            name = pathlib.Path(self.translate_path(self.path)).name
+            if name == "k3s" or (name.startswith("minio.linux-") and not name.endswith(".sha256sum")):
                 return self._tampered(self.translate_path(self.path))
         return super().send_head()
 

@@ -30,6 +30,8 @@ K3S_VERSIONS = ("v1.33.5+k3s1", "v1.34.1+k3s1", "v1.34.2+k3s1")
 HELM_VERSION = "v3.19.0"
 # The last module version of the community's MinIO; it names itself by the date in its version.
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+# What it calls itself as a release: its module's date, and a later one for upgrades. One code, linked with two names.
+MINIO_RELEASES = ("RELEASE.2026-02-12T20-18-48Z", "RELEASE.2026-02-13T00-00-00Z")
 RUNC = "github.com/opencontainers/runc@v1.3.1"
 # What the stand-in answers to `k3s --version` in the place of K3s's commit.
 COMMIT = "0123abcd"
@@ -68,6 +70,7 @@ def programs() -> dict[str, Program]:
         )
         for version in K3S_VERSIONS
     }
+    found |= {f"minio@{release}": Program(MINIO, folder=None, variables=_minio_variables(release)) for release in MINIO_RELEASES}
     return found | {
         "helm": Program("helm.sh/helm/v3/cmd/helm", variables=(("helm.sh/helm/v3/internal/version.version", HELM_VERSION),)),
         "local-path-provisioner": Program("github.com/rancher/local-path-provisioner"),
@@ -75,6 +78,19 @@ def programs() -> dict[str, Program]:
         "coredns": Program(".", folder=SOURCES / "coredns"),
         "minio": Program(MINIO, folder=None),
     }
+
+
+def _minio_variables(release: str) -> tuple[tuple[str, str], ...]:
+    """What MinIO's own builds set at link time (buildscripts/gen-ldflags.go)."""
+    date, _sep, time_of_day = release.removeprefix("RELEASE.").partition("T")
+    package = "github.com/minio/minio/cmd"
+    return (
+        (f"{package}.Version", f"{date}T{time_of_day.replace('-', ':')}"),
+        (f"{package}.ReleaseTag", release),
+        (f"{package}.CommitID", MINIO.rpartition("-")[2]),
+        (f"{package}.ShortCommitID", MINIO.rpartition("-")[2]),
+        (f"{package}.CopyrightYear", date[:4]),
+    )
 
 
 @functools.cache

@@ -45,6 +45,8 @@ def variables(root: pathlib.Path, url: str) -> dict:
         "k3s_airgap_images": True,
         "k3s_extra_image_archives": [{"url": archive, "checksum": f"sha256:{sha256(root / 'images' / PODS_ARCHIVE)}"}],
         "admin_tools_helm_base_url": f"{url}/helm",
+        "minio_base_url": f"{url}/minio/releases/download",
+        "minio_version": binaries.MINIO_RELEASES[0],
         "clearml_server_chart_repository_url": f"{url}/charts",
     }
 
@@ -58,6 +60,7 @@ def fill(root: pathlib.Path) -> None:
     built = binaries.ensure_binaries()
     _k3s(unfinished / "k3s" / "releases" / "download", built)
     _helm(unfinished / "helm", built["helm"])
+    _minio(unfinished / "minio" / "releases" / "download", built)
     _link(unfinished / "images" / PODS_ARCHIVE, images.archive("pods"))
     charts(unfinished / "charts", CHART)
     with contextlib.suppress(FileNotFoundError):
@@ -86,6 +89,19 @@ def _k3s(root: pathlib.Path, built: Mapping[str, pathlib.Path]) -> None:
         sums = cache.ensure("images", f"sha256sum-{key}.txt", lambda new, files=files: _write(new, checksum_lines(files)))
         _link(folder / "sha256sum-amd64.txt", sums)
         (folder / "k3s-images.txt").write_text(names, encoding="utf-8")
+
+
+def _minio(root: pathlib.Path, built: Mapping[str, pathlib.Path]) -> None:
+    """One folder for each release, with the names of MinIO's release assets."""
+    for name, binary in built.items():
+        if not name.startswith("minio@"):
+            continue
+        release = name.removeprefix("minio@")
+        file = f"minio.linux-amd64.{release}"
+        _link(root / release / file, binary)
+        key = cache.key_of([pathlib.Path(__file__)], (release, str(binary)))
+        sums = cache.ensure("images", f"minio-sha256sum-{key}.txt", lambda new, files={file: binary}: _write(new, checksum_lines(files)))
+        _link(root / release / f"{file}.sha256sum", sums)
 
 
 def _write(path: pathlib.Path, text: str) -> None:

@@ -14,7 +14,7 @@ import yaml
 LAB = pathlib.Path(__file__).resolve().parents[1]
 TOPOLOGIES = LAB / "topologies"
 PCI_FIXTURES = LAB / "fixtures" / "pci"
-GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents")
+GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents", "minio_servers")
 
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 

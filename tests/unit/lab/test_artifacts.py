@@ -51,6 +51,10 @@ def server(tmp_path):
     folder.mkdir(parents=True)
     (folder / "k3s").write_bytes(b"binary")
     (folder / "sha256sum-amd64.txt").write_text("sum  k3s\n")
+    other = tmp_path / "www" / "minio"
+    other.mkdir()
+    (other / "minio.linux-amd64.RELEASE.1").write_bytes(b"binary")
+    (other / "minio.linux-amd64.RELEASE.1.sha256sum").write_text("sum  minio\n")
     running = artifacts.start(tmp_path, "127.0.0.1", 0)
     yield running | {"folder": tmp_path}
     artifacts.stop(running)
@@ -75,11 +79,13 @@ def test_files_are_served_below_an_encoded_version_and_logged(server):
     }
 
 
-def test_below_the_tampered_path_only_the_binary_is_another(server):
+def test_below_the_tampered_path_only_the_binaries_are_others(server):
     assert get(server, f"/tampered{BASE}/sha256sum-amd64.txt") == b"sum  k3s\n"
-    tampered = get(server, f"/tampered{BASE}/k3s")
-    assert (len(tampered), tampered[:-1]) == (6, b"binar")
-    assert tampered != b"binary"
+    assert get(server, "/tampered/minio/minio.linux-amd64.RELEASE.1.sha256sum") == b"sum  minio\n"
+    for path in (f"/tampered{BASE}/k3s", "/tampered/minio/minio.linux-amd64.RELEASE.1"):
+        tampered = get(server, path)
+        assert (len(tampered), tampered[:-1]) == (6, b"binar")
+        assert tampered != b"binary"
 
 
 @pytest.mark.parametrize("path", ["/", "/k3s/", "/no-such", "/tampered/k3s", "/../artifacts.log", "/%2e%2e/artifacts.log"])
