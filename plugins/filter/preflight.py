@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     arguments,
+    clearml_server,
     cluster,
     findings,
     k3s_config,
@@ -56,11 +57,17 @@ def preflight_facts(provided, specs, k3s_version):
     }
 
 
+def clearml_server_findings(provided, host, secret_keys):
+    """What the role clearml_server refuses when it works alone, a line for each."""
+    return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in clearml_server.server_findings(host, provided, secret_keys)]
+
+
 class FilterModule:
     """Filters of the role preflight."""
 
     def filters(self):
         return {
+            "clearml_server_findings": clearml_server_findings,
             "preflight_facts": preflight_facts,
             "preflight_groups": cluster.group_findings,
             "preflight_host": preflight_host,

@@ -11,10 +11,8 @@ from urllib.parse import urlsplit
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.mlops.plugins.filter.quantity_bytes import quantity_bytes
 from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
+from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import clearml_server
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import HOST_NAME, finding, is_address
-
-SECRET_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9]{7,}")
-USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def bucket_fault(name):
@@ -54,7 +52,7 @@ def url_fault(url):
 
 def value_findings(host, provided, settings):
     """What is wrong with values that fit their type. ``settings`` holds the values that are in effect, set or default."""
-    found = _user_findings(host, provided) + _secret_findings(host, provided, settings["secret_keys"])
+    found = clearml_server.server_findings(host, provided, settings["secret_keys"])
     for name, value in provided.items():
         if name.endswith("_timeout_seconds") and int(value) < 1:
             found.append(finding(host, f"{name} is no time to wait", value, "write a number of seconds from 1"))
@@ -127,28 +125,6 @@ def _port_findings(host, settings):
             where = f"{address or 'the nodes'} port {port}"
             found.append(finding(host, f"{service} and {other} share a port", where, f"set homelab_{service}_port to another one"))
     return found
-
-
-def _user_findings(host, provided):
-    """Names of ClearML users that cannot be; the role clearml_server asserts the same before it works alone."""
-    if "clearml_server_users" not in provided:
-        return []
-    names = [str(one.get("name", "")) for one in provided["clearml_server_users"] if isinstance(one, dict)]
-    fix = "name one user or more, each differently, with letters, digits, dot, dash and underscore"
-    wrong = [name for name in names if not USER_NAME.fullmatch(name) or names.count(name) > 1]
-    if names and not wrong:
-        return []
-    return [finding(host, "clearml_server_users has names that cannot be", ", ".join(dict.fromkeys(wrong)) or "nobody", fix)]
-
-
-def _secret_findings(host, provided, keys):
-    """Own secrets of the ClearML server that it does not know, or that a shell, YAML or a URL would read as something else."""
-    secrets = provided.get("clearml_server_secrets") or {}
-    unfit = sorted(key for key, value in secrets.items() if key not in keys or not SECRET_VALUE.fullmatch(str(value)))
-    if not unfit:
-        return []
-    fix = f"use 8 or more letters and digits, a letter first, for the keys {', '.join(keys)}"
-    return [finding(host, "clearml_server_secrets has what cannot be", ", ".join(unfit), fix)]
 
 
 def _instance_findings(host, provided):

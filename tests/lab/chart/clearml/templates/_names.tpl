@@ -96,6 +96,10 @@ spec:
         {{- include "fixture.selector" . | nindent 8 }}
     spec:
       serviceAccountName: {{ $part.serviceAccountName }}-{{ .part }}
+      {{- if .root.Values.imageCredentials.enabled }}
+      imagePullSecrets:
+        - name: {{ default "clearml-registry-key" .root.Values.imageCredentials.existingSecret }}
+      {{- end }}
       securityContext:
         {{- toYaml $part.podSecurityContext | nindent 8 }}
       {{- with $part.nodeSelector }}
@@ -126,4 +130,22 @@ spec:
 {{/* Waits for ever until the apiserver answers behind its Service. */}}
 {{- define "fixture.waitForApi" -}}
 until [ "$(curl -s -o /dev/null -w '%{http_code}' {{ include "fixture.apiUrl" . }}/debug.ping)" = 200 ]; do echo "no apiserver at {{ include "fixture.apiUrl" . }} yet"; sleep 2; done
+{{- end -}}
+
+{{/* Where a database may run and who pulls its image, as in the Bitnami charts; takes (dict "root" $ "part" VALUES). */}}
+{{- define "fixture.placement" -}}
+{{- with .part.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 {{- end -}}
