@@ -37,6 +37,10 @@ options:
     description: How many days it must still be valid.
     type: int
     default: 0
+  exact:
+    description: Whether it may hold for no other names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""

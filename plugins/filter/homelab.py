@@ -101,12 +101,16 @@ def secret_values(stored, wanted, generate=True):
     """All values of a Secret, as text: overrides first, then what is stored, then generated values for what is missing.
 
     ``stored`` is the Secret's ``data``; ``wanted`` maps each key to ``length`` (characters), ``override`` and ``pattern``,
-    a regular expression for all of the value: what is stored and does not match it counts as missing. Without
+    a regular expression for all of the value: what is stored and does not match it counts as missing, and ``generated``, which
+    takes the place of a random value where nothing is stored. A key that is to be ``absent`` is left out. Without
     ``generate`` the missing values are placeholders. Raises AnsibleFilterError for a length below 8 and for an override
     that does not match.
     """
     values = _decoded(stored)
     for key, want in wanted.items():
+        if want.get("absent"):
+            values.pop(key, None)
+            continue
         length = int(want.get("length") or _LENGTH)
         if length < 8:
             raise AnsibleFilterError(f"{key}: {length} characters are too few for a secret: 8 at least")
@@ -115,15 +119,18 @@ def secret_values(stored, wanted, generate=True):
             if not _fits(values[key], want):
                 raise AnsibleFilterError(f"{key}: the value given for it cannot be used: all of it must match {want['pattern']}")
         elif not _fits(values.get(key), want):
-            values[key] = _generated(length) if generate else PLACEHOLDER
+            values[key] = (str(want.get("generated") or "") or _generated(length)) if generate else PLACEHOLDER
     return values
 
 
 def secret_differs(stored, wanted):
-    """Whether a key of ``wanted`` is missing or unusable in the Secret's ``data``, or overridden by another value."""
+    """Whether a key of ``wanted`` is missing or unusable in the Secret's ``data``, overridden by another value, or to be absent and there."""
     values = _decoded(stored)
     return any(
-        not _fits(values.get(key), want) or (want.get("override") and values[key] != str(want["override"])) for key, want in wanted.items()
+        key in stored
+        if want.get("absent")
+        else not _fits(values.get(key), want) or (want.get("override") and values[key] != str(want["override"]))
+        for key, want in wanted.items()
     )
 
 
@@ -135,7 +142,7 @@ def secret_data(values):
 def without_secrets(text, values):
     """``text`` on one line, or what is wrong with showing it: a value of ``values``, a dict, stands in it as it is or in base64."""
     line = " ".join(str(text).split())
-    shown = [value for value in values.values() if value] + [value for value in secret_data(values).values() if value]
+    shown = [" ".join(value.split()) for value in [*values.values(), *secret_data(values).values()] if value.strip()]
     return "the reason holds a secret and is not shown" if any(value in line for value in shown) else line
 
 

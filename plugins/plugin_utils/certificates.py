@@ -35,7 +35,7 @@ def pem_certificates(text):
     return [x509.load_pem_x509_certificate(block.encode()) for block in _BLOCK.findall(text)]
 
 
-def certificate_faults(text, key=None, names=(), authorities=None, days=0, now=None):
+def certificate_faults(text, key=None, names=(), authorities=None, days=0, exact=False, now=None):
     """What speaks against the certificate of a server, as a list of lines; empty when nothing.
 
     Args:
@@ -44,6 +44,7 @@ def certificate_faults(text, key=None, names=(), authorities=None, days=0, now=N
         names: host names and IP addresses that it must hold for.
         authorities: PEM of the authorities that clients know, or None when they know it otherwise.
         days: how long it must still be valid.
+        exact: whether it may hold for no other names.
         now: aware datetime of the judgement; None for the present.
     """
     try:
@@ -57,6 +58,9 @@ def certificate_faults(text, key=None, names=(), authorities=None, days=0, now=N
     uncovered = [str(name) for name in names if not _covers(chain[0], str(name))]
     if uncovered:
         faults.append(f"it is not for {', '.join(uncovered)} but for {', '.join(_names(chain[0])) or 'no name at all'}")
+    others = [name for name in _names(chain[0]) if name not in map(_plain, map(str, names))] if exact else []
+    if others:
+        faults.append(f"it is also for {', '.join(others)}")
     if key is not None:
         faults += _key_faults(chain[0], key)
     if authorities is not None:
@@ -99,19 +103,22 @@ def _names(certificate):
         held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    return [str(name.value) for name in held if isinstance(name, (x509.DNSName, x509.IPAddress))]
+    return [_plain(str(name.value)) for name in held if isinstance(name, (x509.DNSName, x509.IPAddress))]
+
+
+def _plain(name):
+    """A name or address in the one spelling that is compared."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower().rstrip(".")
 
 
 def _covers(certificate, name):
-    try:
-        wanted = str(ipaddress.ip_address(name))
-    except ValueError:
-        wanted = name.lower().rstrip(".")
-    else:
-        return wanted in _names(certificate)
+    wanted, held = _plain(name), _names(certificate)
+    address = wanted.replace(".", "").isdigit() or ":" in wanted
     # A star stands for one label, the first.
-    held = [one.lower() for one in _names(certificate)]
-    return wanted in held or ("." in wanted and f"*.{wanted.partition('.')[2]}" in held)
+    return wanted in held or (not address and "." in wanted and f"*.{wanted.partition('.')[2]}" in held)
 
 
 def _public(key):

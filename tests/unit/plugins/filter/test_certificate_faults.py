@@ -51,6 +51,12 @@ def test_other_names(held, names, told):
     assert fault.startswith(told)
 
 
+def test_names_that_it_no_longer_needs(held):
+    names = ["s3.home", "*.lab.home", "10.0.0.7"]
+    assert faults(held[0], names=names, exact=True) == []
+    assert faults(held[0], names=names[:2], exact=True) == ["it is also for 10.0.0.7"]
+
+
 def test_an_ipv6_address_in_another_spelling(authority):
     certificate = authority.issue("six", x509.IPAddress(ipaddress.ip_address("fd00::1"))).read_text()
     assert faults(certificate, names=["fd00:0:0::1"]) == []

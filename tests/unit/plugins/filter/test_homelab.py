@@ -83,6 +83,13 @@ def test_an_override_wins_and_other_keys_stay():
     assert values == {"key": "given", "other": "kept"}
 
 
+def test_what_the_caller_made_is_taken_only_where_nothing_is_stored():
+    wanted = {"key": {"generated": "ours"}}
+    assert homelab.secret_values({}, wanted) == {"key": "ours"}
+    assert homelab.secret_values(stored(key="theirs"), wanted) == {"key": "theirs"}
+    assert homelab.secret_differs({}, wanted) and not homelab.secret_differs(stored(key="theirs"), wanted)
+
+
 def test_check_mode_generates_nothing():
     values = homelab.secret_values(stored(old="kept"), {"old": {}, "new": {}}, generate=False)
     assert values == {"old": "kept", "new": homelab.PLACEHOLDER}
