@@ -250,6 +250,7 @@ FINDINGS = {
     ],
     two_servers: [
         ("node-01, node-02", "an even number of servers", "2 in k3s_servers", "add a server or move node-02 to k3s_workers"),
+        ("node-01, node-02", "there is no K3s v1.35.0+k3s1 to download", "404 from", "set k3s_version to a release that is there"),
         ("node-01, node-02", "share one node name", "twin", "set k3s_node_name of one"),
         ("node-01, node-02", "share one node address", "give each its own"),
         ("node-01, node-02", "k3s_agent_token is the same as k3s_token", "give workers another one"),

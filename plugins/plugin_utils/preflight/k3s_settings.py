@@ -14,6 +14,7 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_config
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_flags import COMPONENTS
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_networks import range_findings
 
+RELEASES = "https://github.com/k3s-io/k3s/releases"
 TOKEN_CHARACTERS = 16
 # A token with the digest of the cluster's CA (k3s-io/k3s pkg/clientaccess/token.go).
 FULL_TOKEN = re.compile(r"K10([0-9a-f]{64})?::([^:\s]*):([^\s]+)")
@@ -254,7 +255,12 @@ def _environment_findings(host, provided):
 
 
 def release_findings(host, provided, node, settings):
-    """A folder of the controller that lacks what a node is to get from it."""
+    """A release that is not where a node is to get it from: below a URL, or in a folder of the controller."""
+    status, url = settings["release"]["status"], settings["release"]["url"]
+    if status in (404, 410):
+        fix = f"set k3s_version to a release that is there (K3s's own: {RELEASES}), or mend k3s_base_url"
+        measured = f"{status} from " + re.sub("//[^/@]*@", "//", url)
+        return [finding(host, f"there is no K3s {settings['k3s_version']} to download", measured, fix)]
     folder = provided.get("k3s_release_folder")
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(node["architecture"])
     if not folder or not architecture:

@@ -52,6 +52,7 @@ SETTINGS = {
     "etcd_servers": [],
     "upgrade": False,
     "k3s_version": "v1.34.1+k3s1",
+    "release": {"status": 0, "url": ""},
     "node_name": "node-01",
     "token_differs": False,
     "address": "10.0.0.1",

@@ -214,3 +214,14 @@ def test_a_release_that_is_not_there(tmp_path):
     assert found["measured"] == str(tmp_path / RELEASE)
     assert k3s_settings.release_findings("node-01", provided, changed(NODE, k3s__version=RELEASE), SETTINGS) == []
     assert k3s_settings.release_findings("node-01", {}, NODE, SETTINGS) == []
+
+
+@pytest.mark.parametrize("status", [404, 410, 200, 403, 503, -1, 0])
+def test_a_release_that_its_url_does_not_have(status):
+    settings = changed(SETTINGS, release={"status": status, "url": "https://me:hunter2@mirror.home/v1.34.1%2Bk3s1/sha256sum-amd64.txt"})
+    found = k3s_settings.release_findings("node-01", {}, NODE, settings)
+    assert len(found) == (status in (404, 410))
+    if found:
+        assert found[0]["finding"] == f"there is no K3s {RELEASE} to download"
+        assert found[0]["measured"] == f"{status} from https://mirror.home/v1.34.1%2Bk3s1/sha256sum-amd64.txt"
+        assert "set k3s_version to a release that is there" in found[0]["fix"]
