@@ -5,19 +5,14 @@
 
 import collections
 import http.server
-import os
 import pathlib
 import re
-import subprocess
-import sys
 import threading
 
 import pytest
-import stage
-import yaml
 
 VERSION = "v9.9.9+k3s1"
-NODE = {"architecture": "x86_64", "python": "3.11.2", "k3s": {"version": ""}, "files": {}}
+NODE = {"architecture": "x86_64", "python": "3.11.2"}
 
 
 def role(name, tasks_from, **variables):
@@ -43,25 +38,6 @@ def cases(folder: pathlib.Path, url: str) -> dict[str, dict]:
         "helm-checksum": role("admin_tools", "helm", admin_tools_helm_base_url=f"{url}/helm-checksum", **helm),
         "helm": role("admin_tools", "helm", admin_tools_helm_base_url=f"{url}/helm", admin_tools_helm_checksum="a" * 64, **helm),
     }
-
-
-def play(folder, hosts, tasks):
-    """Runs tasks on this machine without becoming anybody: output of ansible-playbook. The collection is a copy of its own."""
-    stage.stage(target=folder / "ansible_collections" / "homelab" / "mlops")
-    here = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
-    inventory = {"all": {"vars": here, "children": {"k3s_servers": {"hosts": hosts}}}}
-    (folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
-    (folder / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-    run = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", "play.yml"],
-        cwd=folder,
-        env=os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return run.stdout + run.stderr
 
 
 class Server:
@@ -97,13 +73,13 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory, server):
+def refused(tmp_path_factory, play, server):
     """The last message of each case."""
     folder = tmp_path_factory.mktemp("refused")
     downloads = cases(folder, server.url)
     keep = {"ansible.builtin.copy": {"content": "{{ ansible_failed_result.msg }}", "dest": f"{folder}/{{{{ inventory_hostname }}}}.txt"}}
     tasks = [{"block": [dict(task, when=f"inventory_hostname == '{name}'") for name, task in downloads.items()], "rescue": [keep]}]
-    output = play(folder, dict.fromkeys(downloads), tasks)
+    output = play(dict.fromkeys(downloads), tasks)
     assert "failed=1" not in output, output[-5000:]
     assert not (folder / "library").exists()
     return {name: (folder / f"{name}.txt").read_text() for name in downloads}
@@ -131,7 +107,7 @@ def test_what_is_not_there_is_asked_for_once(refused, server, case, said, file, 
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory, server):
+def judged(play, server):
     """The table of preflight for hosts that differ by what they would download; this machine may have other faults."""
     missing, there = f"{server.url}/missing", f"{server.url}/there"
     given = {"k3s_binary_checksum": "a" * 64}
@@ -143,7 +119,7 @@ def judged(tmp_path_factory, server):
         "has-it-in-a-folder": {"k3s_base_url": missing, "k3s_release_folder": "/nowhere/releases"},
     }
     hosts = {name: {"k3s_version": VERSION, **variables} for name, variables in hosts.items()}
-    return play(tmp_path_factory.mktemp("judged"), hosts, [role("preflight", "main")])
+    return play(hosts, [role("preflight", "main")])
 
 
 @pytest.mark.parametrize(("host", "file", "method"), [("missing", "sha256sum-amd64.txt", "GET"), ("missing-binary", "k3s", "HEAD")])
