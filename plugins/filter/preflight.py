@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     arguments,
+    certificates,
     clearml_server,
     cluster,
     findings,
@@ -18,6 +19,7 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     k3s_networks,
     k3s_settings,
     machine,
+    object_store,
     values,
 )
 
@@ -29,6 +31,9 @@ def preflight_host(probe, host, groups, now, settings, specs, provided, known):
     fitting = arguments.fitting_values(specs, provided)
     if not any(name.startswith(("homelab_", "k3s_version", "clearml_agent_")) for name in wrong):
         found += values.value_findings(host, fitting, settings)
+    if not any(name.startswith(("homelab_s3_", "minio_")) for name in wrong):
+        found += object_store.store_findings(host, fitting)
+        found += certificates.tls_findings(host, fitting, settings["s3"])
     node = probe.get("node")
     server = "k3s_servers" in groups
     member = server or "k3s_workers" in groups
@@ -62,16 +67,23 @@ def clearml_server_findings(provided, host, secret_keys):
     return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in clearml_server.server_findings(host, provided, secret_keys)]
 
 
+def minio_findings(provided, host):
+    """What the role minio refuses when it works alone, a line for each."""
+    return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in object_store.store_findings(host, provided)]
+
+
 class FilterModule:
     """Filters of the role preflight."""
 
     def filters(self):
         return {
             "clearml_server_findings": clearml_server_findings,
+            "minio_findings": minio_findings,
             "preflight_facts": preflight_facts,
             "preflight_groups": cluster.group_findings,
             "preflight_host": preflight_host,
             "preflight_merge": findings.merge,
             "preflight_run": cluster.run_findings,
             "preflight_table": findings.table,
+            "tls_refusals": certificates.tls_refusals,
         }
