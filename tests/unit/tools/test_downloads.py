@@ -14,6 +14,13 @@ import pytest
 VERSION = "v9.9.9+k3s1"
 NODE = {"architecture": "x86_64", "python": "3.11.2"}
 
+# What Helm 3.19 says of a version that its repository does not list.
+PULL = """#!/bin/sh
+echo "$*" >> "$0.log"
+echo 'Error: chart "clearml" version "9.9.9" not found in URL/chart repository' >&2
+exit 1
+"""
+
 
 def role(name, tasks_from, **variables):
     """A task that includes a role's file with variables that outrank the role's own."""
@@ -31,12 +38,22 @@ def cases(folder: pathlib.Path, url: str) -> dict[str, dict]:
         "homelab_helm_binary": str(folder / "bin" / "helm"),
         "admin_tools_helm_version": "v9.9.9",
     }
+    pull = folder / "pull"
+    pull.write_text(PULL.replace("URL", url))
+    pull.chmod(0o755)
+    chart = {
+        "homelab_helm_binary": str(pull),
+        "clearml_server_chart_repository_url": f"{url}/chart",
+        "clearml_server_chart_version": "9.9.9",
+        "__clearml_server_chart_folder": str(folder),
+    }
     return {
         "checksums": role("k3s", "fetch", k3s_base_url=f"{url}/checksums", **k3s),
         "binary": role("k3s", "fetch", k3s_base_url=f"{url}/binary", k3s_binary_checksum="a" * 64, **k3s),
         "archive": role("k3s", "images_one", __k3s_archive=archive, __k3s_checksum="", **k3s),
         "helm-checksum": role("admin_tools", "helm", admin_tools_helm_base_url=f"{url}/helm-checksum", **helm),
         "helm": role("admin_tools", "helm", admin_tools_helm_base_url=f"{url}/helm", admin_tools_helm_checksum="a" * 64, **helm),
+        "chart": role("clearml_server", "chart_download", **chart),
     }
 
 
@@ -82,6 +99,7 @@ def refused(tmp_path_factory, play, server):
     output = play(dict.fromkeys(downloads), tasks)
     assert "failed=1" not in output, output[-5000:]
     assert not (folder / "library").exists()
+    server.asked["chart", "GET"] = len((folder / "pull.log").read_text().splitlines())
     return {name: (folder / f"{name}.txt").read_text() for name in downloads}
 
 
@@ -104,6 +122,15 @@ HELM_FIX = "Mend admin_tools_helm_base_url, admin_tools_helm_version or admin_to
 def test_what_is_not_there_is_asked_for_once(refused, server, case, said, file, fix):
     assert refused[case].strip() == f"{case}: {said} {server.url}/{case}/{file} answers 404: there is no such file. {fix}"
     assert server.asked[case, "GET"] == 1
+
+
+def test_a_chart_that_is_not_there_is_asked_for_once(refused, server):
+    assert refused["chart"].strip() == (
+        'chart: chart clearml-9.9.9 is missing, and the release is as it was: chart "clearml" version "9.9.9" not found in '
+        f"{server.url}/chart repository. Set clearml_server_chart_version to a version that is there, "
+        "mend clearml_server_chart_repository_url, or give clearml_server_chart_file."
+    )
+    assert server.asked["chart", "GET"] == 1
 
 
 @pytest.fixture(scope="module")
