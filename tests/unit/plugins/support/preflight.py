@@ -61,6 +61,15 @@ SETTINGS = {
     "storage_class": "local-path",
     "secret_keys": ["apiserver_key", "salt"],
     "bucket": "clearml",
+    "s3": {
+        "provider": "minio",
+        "tls": "none",
+        "endpoint_url": "http://10.0.0.1:9000",
+        "ca_bundle": "",
+        "ca_days": 3650,
+        "days": 397,
+        "renew_days": 30,
+    },
     "exposure": "load_balancer",
     "endpoints": {"clearml_web": ["", 8080], "clearml_api": ["", 8008], "s3": ["", 9000]},
 }
