@@ -124,7 +124,7 @@ def secret_values(stored, wanted, generate=True):
 
 
 def secret_differs(stored, wanted):
-    """Whether a key of ``wanted`` is missing or unusable in the Secret's ``data``, overridden by another value, or to be absent and there."""
+    """Whether in the Secret's ``data`` a key of ``wanted`` is missing, unusable, of another value than its override, or to be absent."""
     values = _decoded(stored)
     return any(
         key in stored

@@ -39,7 +39,9 @@ def test_a_host_that_is_not_known_yet(given):
     assert tls_refusals(given, "node-01", {**GIVEN, "endpoint_url": ""}) == []
 
 
-@pytest.mark.parametrize("missing", [["minio_tls_certificate"], ["minio_tls_private_key"], ["minio_tls_certificate", "minio_tls_private_key"]])
+@pytest.mark.parametrize(
+    "missing", [["minio_tls_certificate"], ["minio_tls_private_key"], ["minio_tls_certificate", "minio_tls_private_key"]]
+)
 def test_nothing_is_given(given, missing):
     kept = {name: value for name, value in given.items() if name not in missing}
     (line,) = tls_refusals(kept, "node-01", GIVEN)
