@@ -14,6 +14,7 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     clearml_server,
     cluster,
     findings,
+    ingress,
     k3s_config,
     k3s_machine,
     k3s_networks,
@@ -62,9 +63,11 @@ def preflight_facts(provided, specs, k3s_version):
     }
 
 
-def clearml_server_findings(provided, host, secret_keys):
-    """What the role clearml_server refuses when it works alone, a line for each."""
-    return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in clearml_server.server_findings(host, provided, secret_keys)]
+def clearml_server_findings(provided, host, secret_keys, exposure=None):
+    """What the role clearml_server refuses when it works alone, a line for each. ``exposure``: the settings of ingress_findings."""
+    found = clearml_server.server_findings(host, provided, secret_keys)
+    found += ingress.ingress_findings(host, provided, exposure) if exposure else []
+    return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in found]
 
 
 def minio_findings(provided, host):

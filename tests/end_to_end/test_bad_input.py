@@ -92,6 +92,7 @@ def values_of_a_server(lab: Session):
         "k3s_servers": {
             "homelab_s3_bucket": "My_Bucket",
             "homelab_clearml_exposure": "ingress",
+            "homelab_clearml_domain": "192.0.2.7",
             "minio_storage_size": "20 gigs",
             "clearml_server_secrets": {"pepper": "abcdefgh1"},
             "k3s_server_config": {
@@ -219,7 +220,7 @@ def both_server_and_worker(lab: Session):
 FINDINGS = {
     values_of_a_server: [
         ("node-01", "My_Bucket", "small letters", "set homelab_s3_bucket"),
-        ("node-01", "ingress", "set homelab_clearml_exposure to load_balancer"),
+        ("node-01", "homelab_clearml_domain is an address", "192.0.2.7", "such as clearml.home.example"),
         ("node-01", "minio_storage_size", "20 gigs", "such as 20Gi"),
         ("node-01", "clearml_server_secrets", "pepper", "for the keys", "salt"),
         ("node-01", "cluster_domain, which K3s does not know", "perhaps cluster-domain is meant"),

@@ -21,7 +21,7 @@ def tls_findings(host, provided, settings):
     """
     if settings["provider"] == "external":
         return []
-    found = _time_findings(host, settings) if settings["tls"] == "own_ca" else []
+    found = time_findings(host, settings) if settings["tls"] == "own_ca" else []
     if settings["tls"] == "given":
         found += _given_findings(host, provided, settings)
     elif any(provided.get(name) for name in OURS):
@@ -51,7 +51,8 @@ def _given_findings(host, provided, settings):
     return [finding(host, "minio_tls_certificate cannot serve", fault, fix) for fault in faults]
 
 
-def _time_findings(host, settings):
+def time_findings(host, settings):
+    """Times of the own authority that cannot be; of ``settings`` its ``ca_days``, ``days`` and ``renew_days``."""
     days, renew, authority = (int(settings[name]) for name in ("days", "renew_days", "ca_days"))
     found = []
     if not 0 < renew < days:

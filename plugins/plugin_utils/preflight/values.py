@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.mlops.plugins.filter.quantity_bytes import quantity_bytes
 from ansible_collections.homelab.mlops.plugins.plugin_utils.k3s_release import release
-from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import clearml_server
+from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import clearml_server, ingress
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import HOST_NAME, finding, is_address
 
 
@@ -75,10 +75,7 @@ def value_findings(host, provided, settings):
     fault = bucket_fault(settings["bucket"])
     if fault:
         found.append(finding(host, f"S3 forbids this bucket name: {fault}", settings["bucket"], "set homelab_s3_bucket to another name"))
-    if settings["exposure"] == "ingress":
-        found.append(
-            finding(host, "exposure by ingress is not built yet", "ingress", "set homelab_clearml_exposure to load_balancer or node_port")
-        )
+    found += ingress.ingress_findings(host, provided, settings["clearml"])
     if release(settings["k3s_version"]) is None:
         fix = "write it in full, with v and +k3s, such as v1.34.1+k3s1"
         found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], fix))
@@ -119,6 +116,8 @@ def _port_findings(host, settings):
             )
             continue
         if settings["exposure"] == "node_port" and not 30000 <= port <= 32767:
+        if settings["exposure"] == "ingress" and service.startswith("clearml_"):
+            continue  # all behind the controller's one
             found.append(finding(host, f"port of {service} is no node port", port, f"set homelab_{service}_port to 30000 to 32767"))
         other = taken.setdefault((address, port), service)
         if other != service:

@@ -75,6 +75,19 @@ SETTINGS = {
 }
 SPECS = {
     "k3s": {
+    "clearml": {
+        "exposure": "load_balancer",
+        "domain": "",
+        "hosts": {"web": "", "api": "", "files": ""},
+        "urls": {"web": "http://10.0.0.1:8080", "api": "http://10.0.0.1:8008", "files": "http://10.0.0.1:8081"},
+        "ingress_class": "traefik",
+        "tls": "none",
+        "tls_secret": "",
+        "ca_bundle": "",
+        "ca_days": 3650,
+        "days": 397,
+        "renew_days": 30,
+    },
         "argument_specs": {
             "main": {
                 "options": {

@@ -43,7 +43,7 @@ def values(provided=None, **changes):
         ({"homelab_domain_address": "http://a"}, {}, "homelab_domain_address is neither name nor address"),
         ({"homelab_s3_address": "s3.home"}, {}, "homelab_s3_address is no IP address"),
         ({}, {"bucket": "A"}, "S3 forbids this bucket name"),
-        ({}, {"exposure": "ingress"}, "exposure by ingress is not built yet"),
+        ({}, {"clearml__exposure": "ingress"}, "exposure by ingress needs homelab_clearml_domain"),
         ({}, {"k3s_version": "1.34"}, "k3s_version is no release of K3s"),
         ({}, {"address": ""}, "the first server's address is not known"),
         ({}, {"endpoints__s3": ["", 8080]}, "s3 and clearml_web share a port"),
