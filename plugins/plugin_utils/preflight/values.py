@@ -109,6 +109,8 @@ def _port_findings(host, settings):
     found = []
     taken = {("", 22): "SSH", ("", 6443): "the Kubernetes API", ("", 10250): "the kubelet"}
     for service, (address, port) in settings["endpoints"].items():
+        if settings["exposure"] == "ingress" and service.startswith("clearml_"):
+            continue  # all behind the controller's one
         port = int(port)  # a text where it comes from the command line
         if not 1 <= port <= 65535:
             found.append(
@@ -116,8 +118,6 @@ def _port_findings(host, settings):
             )
             continue
         if settings["exposure"] == "node_port" and not 30000 <= port <= 32767:
-        if settings["exposure"] == "ingress" and service.startswith("clearml_"):
-            continue  # all behind the controller's one
             found.append(finding(host, f"port of {service} is no node port", port, f"set homelab_{service}_port to 30000 to 32767"))
         other = taken.setdefault((address, port), service)
         if other != service:

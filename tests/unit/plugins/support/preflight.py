@@ -71,10 +71,6 @@ SETTINGS = {
         "renew_days": 30,
     },
     "exposure": "load_balancer",
-    "endpoints": {"clearml_web": ["", 8080], "clearml_api": ["", 8008], "s3": ["", 9000]},
-}
-SPECS = {
-    "k3s": {
     "clearml": {
         "exposure": "load_balancer",
         "domain": "",
@@ -88,6 +84,10 @@ SPECS = {
         "days": 397,
         "renew_days": 30,
     },
+    "endpoints": {"clearml_web": ["", 8080], "clearml_api": ["", 8008], "s3": ["", 9000]},
+}
+SPECS = {
+    "k3s": {
         "argument_specs": {
             "main": {
                 "options": {
