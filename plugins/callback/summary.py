@@ -10,7 +10,7 @@ short_description: Phases with their duration, and what changed where, at the en
 version_added: 0.1.0
 description:
   - After the recap, prints how long each play took and, for each host, the tasks that changed it.
-  - A task that was delegated is listed under the host it ran on.
+  - A task that was delegated is listed under the host it ran on, with the host it was run for.
   - In check mode the same list says what would change.
 requirements:
   - enable in configuration, C(callbacks_enabled = homelab.mlops.summary)
@@ -74,7 +74,8 @@ class CallbackModule(CallbackBase):
             return
         # Outside of a loop the task carries the name after templating; None or the host itself where nothing was delegated.
         for where in sorted(delegated) or [result.task.delegate_to or host]:
-            self._changes.setdefault(where, []).append(result.task.get_name())
+            name = result.task.get_name()
+            self._changes.setdefault(where, []).append(name if where == host else f"{name} (for {host})")
 
     def v2_playbook_on_stats(self, stats):
         self._end_phase(time.monotonic())

@@ -74,8 +74,8 @@ def test_changes_stand_under_the_host_they_happened_on(summary):
         "    Change one",
         "    Change both by delegation",
         "two: 2 changed",
-        "    Change the other by delegation",
-        "    Change both by delegation",
+        "    Change the other by delegation (for one)",
+        "    Change both by delegation (for one)",
     ]
 
 
