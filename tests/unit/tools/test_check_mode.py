@@ -8,12 +8,15 @@ import re
 import pytest
 
 SERVER = {"name": "homelab.mlops.clearml_server", "tasks_from": "probe", "rolespec_validate": False}
+STORE = {"name": "homelab.mlops.minio", "tasks_from": "probe", "rolespec_validate": False}
 WORKSPACE = {"name": "homelab.mlops.clearml_workspace", "rolespec_validate": False}
 # One after another what earlier phases of a run find out of themselves, which phase follows, and how it ends.
 STORY = [
     ({"__admin_tools_helm_there": False}, SERVER, "no server of the cluster answers: run site.yml without --tags."),
     ({"__k3s_would_install": False}, SERVER, "no server of the cluster answers: run site.yml without --tags."),
+    ({}, STORE, "no server of the cluster answers: run site.yml without --tags."),
     ({"__k3s_would_install": True}, WORKSPACE, "has no services_agent_key: run site.yml with --tags server first"),
+    ({}, STORE, "promised"),
     ({}, SERVER, "promised"),
     ({}, WORKSPACE, "promised"),
 ]
