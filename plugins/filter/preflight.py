@@ -14,6 +14,7 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     clearml_server,
     cluster,
     findings,
+    gpus,
     ingress,
     k3s_config,
     k3s_machine,
@@ -36,8 +37,10 @@ def preflight_host(probe, host, groups, now, settings, specs, provided, known):
         found += object_store.store_findings(host, fitting)
         found += certificates.tls_findings(host, fitting, settings["s3"])
     node = probe.get("node")
+    instances = [one for one in fitting.get("clearml_agent_instances") or [] if isinstance(one, dict)]
     server = "k3s_servers" in groups
     member = server or "k3s_workers" in groups
+    found += gpus.owner_findings(host, member, settings["k3s_gpus"], instances, settings["gpus"])
     if member:
         found += k3s_config.key_findings(host, fitting, server, settings["k3s_version"])
         found += k3s_settings.settings_findings(host, fitting, server, settings, bool(node and node["k3s"]["authority"]))

@@ -51,6 +51,7 @@ class Program:
         variables: values set at link time, by their Go name.
         payload: whether K3s's payload (runc, shim, CNI plugins) is appended as a zip archive.
         cgo: whether it has C sources (runc's, with libseccomp); linked statically all the same.
+        dynamic: whether it has C sources and loads libraries when it runs, so that it cannot be linked statically.
     """
 
     package: str
@@ -58,6 +59,7 @@ class Program:
     variables: tuple[tuple[str, str], ...] = ()
     payload: bool = False
     cgo: bool = False
+    dynamic: bool = False
 
 
 def programs() -> dict[str, Program]:
@@ -137,10 +139,16 @@ def ensure_binaries(names: Iterable[str] | None = None) -> dict[str, pathlib.Pat
     chosen = list(known if names is None else names)
     if unknown := [name for name in chosen if name not in known]:
         raise LabError(f"no program {unknown[0]}; there are {', '.join(known)}")
-    return {name: _ensure(name, known[name]) for name in chosen}
+    return {name: ensure_program(name, known[name]) for name in chosen}
 
 
-def _ensure(name: str, program: Program) -> pathlib.Path:
+def ensure_program(name: str, program: Program) -> pathlib.Path:
+    """Path of a program, built first when absent.
+
+    Raises:
+        LabError: the build failed; its last lines are in the message.
+    """
+
     def build(unfinished: pathlib.Path) -> None:
         _build(program, unfinished, name)
         if program.payload:
@@ -155,8 +163,10 @@ def _build(program: Program, target: pathlib.Path, label: str) -> None:
     go, _version = compiler()
     settings = " ".join(f"-X {key}={value}" for key, value in program.variables)
     linking = "-s -w -linkmode external -extldflags -static" if program.cgo else "-s -w"
+    if program.dynamic:  # symbols of the libraries are looked for when they are called
+        linking = "-s -w -extldflags=-Wl,-z,lazy"
     flags = ["-tags", f"{TAGS} seccomp" if program.cgo else TAGS, "-trimpath", "-ldflags", f"{linking} {settings}".strip()]
-    environment = {"CGO_ENABLED": "1"} if program.cgo else {}
+    environment = {"CGO_ENABLED": "1"} if program.cgo or program.dynamic else {}
     if program.folder:
         _run([go, "build", *flags, "-o", str(target), program.package], program.folder, label, environment)
         return

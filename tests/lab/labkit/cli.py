@@ -13,7 +13,7 @@ import shlex
 import sys
 import time
 
-from . import binaries, hosts, images, rootfs, topology
+from . import binaries, hosts, images, nvidia, rootfs, topology
 from .lab import CHECKOUT, Lab, everywhere, phase, unfinished
 from .podman import LabError, as_root, podman
 
@@ -149,6 +149,7 @@ def _build(options: argparse.Namespace) -> int:
         rootfs.host_image()
     with phase("binaries"):
         binaries.ensure_binaries()
+        nvidia.repository()
     for name in images.ARCHIVES:
         with phase(f"image archive {name}"):
             print(f"   {images.archive(name)}")

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from . import artifacts, cache, hosts, network, releases, rootfs, topology
+from . import artifacts, cache, hosts, network, nvidia, releases, rootfs, topology
 from .podman import LabError, podman, podman_json
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -172,17 +172,21 @@ class Lab:
 
     def _serve(self, plan: topology.Topology, state: dict) -> None:
         variables: dict = {}
+        gpus = any(host.pci for host in plan.hosts)
         if os.environ.get("LAB_ARTIFACTS") == "official":
             artifacts.stop(state.pop("artifacts", None))
         else:
             with phase("artifacts"):
                 releases.fill(self.folder / "www")
+                if gpus:
+                    nvidia.fill(self.folder / "www")
             running = self.state.get("artifacts")
             if not artifacts.alive(running):
                 with phase("artifact server"):
                     running = artifacts.start(self.folder, state["gateway"], (running or {}).get("port", 0))
             state["artifacts"] = running
             variables = releases.variables(self.folder / "www", artifacts.url(running))
+            variables |= nvidia.variables(artifacts.url(running)) if gpus else {}
         self._write("inventory.yml", inventory_text(self, plan, state, variables))
         self._write("lab.json", json.dumps(state, indent=2) + "\n")
 

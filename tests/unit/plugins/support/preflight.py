@@ -70,6 +70,8 @@ SETTINGS = {
         "days": 397,
         "renew_days": 30,
     },
+    "k3s_gpus": [],
+    "gpus": None,
     "exposure": "load_balancer",
     "clearml": {
         "exposure": "load_balancer",
