@@ -21,6 +21,7 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     k3s_networks,
     k3s_settings,
     machine,
+    minio_host,
     object_store,
     values,
 )
@@ -47,6 +48,9 @@ def preflight_host(probe, host, groups, now, settings, specs, provided, known):
     if not node:
         return found + machine.absence_findings(host, probe, groups, settings)
     found += machine.machine_findings(host, node, now, settings)
+    if settings["s3_host"] == host:
+        found += minio_host.host_findings(host, node, settings["minio"])
+    found += ingress.name_findings(host, node, settings["clearml"], settings["address"])
     if member:
         found += k3s_machine.node_findings(host, node, server, settings, fitting)
         found += k3s_settings.release_findings(host, fitting, node, settings)

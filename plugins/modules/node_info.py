@@ -122,13 +122,17 @@ node:
       type: float
     disks:
       description:
-        - For each folder C(free_bytes), C(total_bytes), the existing C(folder) that was measured, and whether its file system
-          is C(readonly) or C(noexec) (programs there cannot be run).
+        - For each folder C(free_bytes), C(total_bytes), the existing C(folder) that was measured, the C(mount) point it lies on, and whether its
+          file system is C(readonly) or C(noexec) (programs there cannot be run).
       type: dict
     listening:
       description: Those of the ports in O(ports) on which something listens.
       type: list
       elements: int
+    listeners:
+      description: For each port of RV(node.listening), as text, the program that listens; empty when it is not known, as without root.
+      type: dict
+      sample: {"9000": /usr/sbin/nginx}
     k3s:
       description:
         - K3s on this machine. C(version) is that of the installed binary, empty without one. C(server) and C(agent) are the states of the
@@ -165,6 +169,9 @@ node:
     clearml_agents:
       description: Whether agents of ClearML are set up on this machine, told by their folder C(/etc/clearml-agent).
       type: bool
+    minio:
+      description: Whether MinIO was set up on this machine as a unit of its own, told by the note C(/etc/minio/given.json).
+      type: bool
 """
 
 import glob
@@ -195,6 +202,7 @@ ROLE = "node-role.kubernetes.io/"
 CORDONED = "homelab-mlops/cordoned"
 KEPT = ("homelab-mlops/labels", "homelab-mlops/taints")
 AGENTS = "/etc/clearml-agent"
+MINIO = "/etc/minio/given.json"
 API_SECONDS = 10
 
 
@@ -223,14 +231,35 @@ def meminfo(text):
 
 
 def listening_ports(tables):
-    """Ports in state 0A (listening) from the texts of /proc/net/tcp and tcp6 (kernel: networking/proc_net_tcp)."""
-    ports = set()
+    """Ports in state 0A (listening), with the inodes of their sockets, from /proc/net/tcp and tcp6 (kernel: networking/proc_net_tcp)."""
+    ports = {}
     for table in tables:
         for line in table.splitlines()[1:]:
             fields = line.split()
-            if len(fields) > 3 and fields[3] == "0A":
-                ports.add(int(fields[1].rpartition(":")[2], 16))
+            if len(fields) > 9 and fields[3] == "0A":
+                ports.setdefault(int(fields[1].rpartition(":")[2], 16), set()).add(fields[9])
     return ports
+
+
+def programs_of(inodes, root="/proc"):
+    """The program that holds each of the sockets, by its inode; another user's processes are seen by root alone."""
+    found = {}
+    for link in glob.glob(os.path.join(root, "[0-9]*/fd/*")) if inodes else []:
+        try:
+            inode = os.readlink(link).partition("socket:[")[2].rstrip("]")
+            if inode in inodes:
+                found[inode] = os.readlink(os.path.join(os.path.dirname(os.path.dirname(link)), "exe"))
+        except OSError:
+            continue
+    return found
+
+
+def mount_of(folder, mountinfo):
+    """The mount point that a folder lies on, from the text of /proc/self/mountinfo (man 5 proc), where blanks are written as \\040."""
+    points = [line.split()[4] for line in mountinfo.splitlines() if len(line.split()) > 4]
+    points = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), point) for point in points]
+    above = [point for point in points if folder == point or folder.startswith(point.rstrip("/") + "/")]
+    return max(above, key=len) if above else "/"
 
 
 def nodes_of(text):
@@ -327,6 +356,7 @@ def disk(path):
     state = os.statvfs(folder)
     return {
         "folder": folder,
+        "mount": mount_of(os.path.realpath(folder), read("/proc/self/mountinfo")),
         "free_bytes": state.f_bavail * state.f_frsize,
         "total_bytes": state.f_blocks * state.f_frsize,
         "readonly": bool(state.f_flag & os.ST_RDONLY),
@@ -396,6 +426,8 @@ def main():
     )
     memory, swap = meminfo(read("/proc/meminfo"))
     busy = listening_ports([read("/proc/net/tcp"), read("/proc/net/tcp6")])
+    listening = {port: busy[port] for port in module.params["ports"] if port in busy}
+    programs = programs_of({inode for inodes in listening.values() for inode in inodes})
     node = {
         "hostname": platform.node(),
         "machine_id": read("/etc/machine-id").strip(),
@@ -410,13 +442,17 @@ def main():
         "address": own_address(),
         "epoch": time.time(),
         "disks": {path: disk(path) for path in module.params["disks"]},
-        "listening": sorted(set(module.params["ports"]) & busy),
+        "listening": sorted(listening),
+        "listeners": {
+            str(port): next((programs[one] for one in sorted(inodes) if one in programs), "") for port, inodes in listening.items()
+        },
         "files": {path: file_state(path) for path in module.params["files"] if os.path.isfile(path)},
         "modules": [name for name in module.params["modules"] if has_module(name)],
         "network": network(module, read, unit_state, module.params["names"]) if module.params["network"] else {},
         "settings": {name: setting(name) for name in module.params["settings"] if setting(name)},
         "k3s": k3s(module),
         "clearml_agents": os.path.isdir(AGENTS),
+        "minio": os.path.isfile(MINIO),
     }
     module.exit_json(changed=False, node=node)
 

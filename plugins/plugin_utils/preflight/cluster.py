@@ -9,22 +9,25 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings i
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_config import difference_findings
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.k3s_networks import family_findings, machine_network_findings
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.machine import SECONDS_OF_GRACE
+from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.minio_host import group_findings as store_group_findings
 
 # Groups that the plays of the collection run on.
-GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents")
+GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents", "minio_servers")
 
 
 def group_findings(groups):
     """What is wrong with the groups of the inventory, a dict of group names and their hosts."""
     where = "inventory"
     servers, workers = list(groups.get("k3s_servers") or []), list(groups.get("k3s_workers") or [])
-    found = []
-    if not servers:
+    found = store_group_findings(groups)
+    # A host of minio_servers is enough for an object store alone.
+    alone = bool(groups.get("minio_servers")) and not workers and not groups.get("clearml_agents")
+    if not servers and not alone:
         state = "empty" if "k3s_servers" in groups else "missing"
         found.append(finding(where, f"group k3s_servers is {state}", "0 hosts", "add one host below k3s_servers"))
     for host in sorted(set(servers) & set(workers)):
         found.append(finding(host, "is both server and worker", "in k3s_servers and k3s_workers", "remove it from k3s_workers"))
-    if not groups.get("clearml_agents"):
+    if not groups.get("clearml_agents") and (servers or not alone):
         state = "empty" if "clearml_agents" in groups else "missing"
         found.append(
             finding(

@@ -18,8 +18,8 @@ SECONDS_OF_GRACE = 5
 
 
 def installed(node):
-    """Whether the collection has been at work on a machine: K3s or agents are set up there."""
-    return bool(node["k3s"]["server"] or node["k3s"]["agent"] or node["clearml_agents"])
+    """Whether the collection has been at work on a machine: K3s, agents or MinIO are set up there."""
+    return bool(node["k3s"]["server"] or node["k3s"]["agent"] or node["clearml_agents"] or node["minio"])
 
 
 def machine_findings(host, node, now, settings):
@@ -56,8 +56,8 @@ def machine_findings(host, node, now, settings):
         )
     # What runs here already fills disks by and by; to refuse it would forbid even to verify it.
     lenient = "note" if installed(node) else "refuse"
-    for path, state in node["disks"].items():
-        wanted = int(settings["free_gib"][path])
+    for path, wanted in settings["free_gib"].items():
+        state, wanted = node["disks"][path], int(wanted)
         if state["free_bytes"] < wanted * GIB:
             found.append(
                 finding(
@@ -77,7 +77,8 @@ def absence_findings(host, probe, groups, settings):
     # What ssh itself said, without what Ansible put around it.
     said = said.rpartition("ssh: ")[2].replace("Task failed: ", "")[:120]
     if probe.get("unreachable"):
-        level = "refuse" if "k3s_servers" in groups and not settings["cluster_alive"] else "note"
+        needed = "minio_servers" in groups and not settings["servers"]
+        level = "refuse" if needed or "k3s_servers" in groups and not settings["cluster_alive"] else "note"
         return [finding(host, "cannot be reached and is left out", said, "check name, address, key and network, then run again", level)]
     if re.search(r"sudo|password|privilege|become", said, re.IGNORECASE):
         return [finding(host, "cannot become root", said, "allow sudo without password, or run with --ask-become-pass")]

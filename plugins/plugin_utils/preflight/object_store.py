@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.mlops.plugins.filter.quantity_bytes import quantity_bytes
 from ansible_collections.homelab.mlops.plugins.filter.s3_keys import ACCESS_KEY, SECRET_KEY
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import finding
+from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.minio_host import setting_findings
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REGION = re.compile(r"[A-Za-z0-9_-]+")
@@ -34,7 +35,7 @@ def store_findings(host, provided):
     external = provided.get("homelab_s3_provider") == "external"
     found = _url_findings(host, provided, external) + _pair_findings(host, provided, external)
     if not external:
-        found += _server_findings(host, provided)
+        found += _server_findings(host, provided) + setting_findings(host, provided)
     settings = provided.get("minio_bucket_settings") or {}
     found += _quota_findings(host, settings)
     found += _rule_findings(host, settings.get("lifecycle") or [], external)

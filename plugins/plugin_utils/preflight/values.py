@@ -79,7 +79,7 @@ def value_findings(host, provided, settings):
     if release(settings["k3s_version"]) is None:
         fix = "write it in full, with v and +k3s, such as v1.34.1+k3s1"
         found.append(finding(host, "k3s_version is no release of K3s", settings["k3s_version"], fix))
-    if not settings["address"]:
+    if settings["servers"] and not settings["address"]:
         found.append(
             finding(
                 host,
@@ -88,13 +88,20 @@ def value_findings(host, provided, settings):
                 "start it, or set homelab_domain_address",
             )
         )
+    if settings["s3_host"] and not settings["s3"]["endpoint_url"]:
+        fix = "start it, or set homelab_s3_address or its ansible_host to its address"
+        found.append(finding(host, "the address of the object store is not known", f"{settings['s3_host']} did not answer", fix))
+    if settings["s3_host"] and settings["s3"]["provider"] == "external":
+        fix = "remove the group minio_servers, or homelab_s3_provider"
+        found.append(finding(host, "the object store is external and has a host in minio_servers", settings["s3_host"], fix))
     admin_host = provided.get("homelab_admin_host")
-    if admin_host and admin_host not in settings["servers"]:
-        servers = ", ".join(settings["servers"])
+    hosts = settings["servers"] or [one for one in [settings["s3_host"]] if one]
+    if admin_host and admin_host not in hosts:
+        servers = ", ".join(hosts)
         found.append(
             finding(
                 host,
-                "homelab_admin_host is not in k3s_servers; not built yet",
+                f"homelab_admin_host is not in {'k3s_servers' if settings['servers'] else 'minio_servers'}; not built yet",
                 admin_host,
                 f"remove homelab_admin_host or name one of {servers}",
             )
@@ -117,7 +124,10 @@ def _port_findings(host, settings):
                 finding(host, f"port of {service} is no TCP port", port, f"set homelab_{service}_port to a number from 1 to 65535")
             )
             continue
-        if settings["exposure"] == "node_port" and not 30000 <= port <= 32767:
+        on_host = bool(settings["s3_host"]) and service.startswith("s3")
+        if on_host:  # a node's addresses are those of the cluster's Services too
+            address = "" if settings["s3_host"] in [*settings["servers"], *settings["workers"]] else settings["s3_host"]
+        if settings["exposure"] == "node_port" and not on_host and not 30000 <= port <= 32767:
             found.append(finding(host, f"port of {service} is no node port", port, f"set homelab_{service}_port to 30000 to 32767"))
         other = taken.setdefault((address, port), service)
         if other != service:

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import sys
 
 import pytest
 from ansible_collections.homelab.mlops.plugins.modules import node_info
@@ -23,10 +26,36 @@ def test_meminfo():
 
 def test_listening_ports():
     head = "  sl  local_address rem_address   st tx_queue rx_queue\n"
-    ipv4 = head + "   0: 00000000:0016 00000000:0000 0A 00000000:00000000\n   1: 0100007F:192B 0100007F:D2A4 01 00000000:00000000\n"
-    ipv6 = head + "   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 00000000:00000000\n"
-    assert node_info.listening_ports([ipv4, ""]) == {22}
-    assert node_info.listening_ports([ipv4, ipv6]) == {22, 6443}
+    rest = " 00000000:00000000 00:00000000 00000000     0        0 %s 1 0000000000000000 100 0 0 10 0\n"
+    ipv4 = head + "   0: 00000000:0016 00000000:0000 0A" + rest % 77 + "   1: 0100007F:192B 0100007F:D2A4 01" + rest % 78
+    ipv6 = head + "   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A" + rest % 79
+    assert node_info.listening_ports([ipv4, ""]) == {22: {"77"}}
+    assert node_info.listening_ports([ipv4, ipv6]) == {22: {"77"}, 6443: {"79"}}
+
+
+def test_the_program_that_listens_is_found_by_its_socket(tmp_path):
+    folder = tmp_path / "41" / "fd"
+    folder.mkdir(parents=True)
+    (folder / "3").symlink_to("socket:[79]")
+    (folder / "4").symlink_to("/etc/hosts")
+    (tmp_path / "41" / "exe").symlink_to("/usr/sbin/nginx")
+    assert node_info.programs_of({"79", "80"}, str(tmp_path)) == {"79": "/usr/sbin/nginx"}
+    assert node_info.programs_of(set(), str(tmp_path)) == {}
+
+
+def test_a_port_on_which_this_test_listens_leads_to_its_program():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        busy = node_info.listening_ports([node_info.read("/proc/net/tcp")])
+        assert node_info.programs_of(busy[port]) == dict.fromkeys(busy[port], os.path.realpath(sys.executable))
+
+
+@pytest.mark.parametrize(
+    ("folder", "point"), [("/srv/a disk/minio", "/srv/a disk"), ("/srv/a", "/"), ("/srv/a disk", "/srv/a disk"), ("/", "/")]
+)
+def test_the_mount_that_a_folder_is_on(folder, point):
+    lines = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:2 / /srv/a\\040disk rw - ext4 /dev/sdb1 rw\n"
+    assert node_info.mount_of(folder, lines) == point
 
 
 def test_nodes():

@@ -20,8 +20,9 @@ NODE = {
     "swap_bytes": 0,
     "address": "10.0.0.1",
     "epoch": 1000.0,
-    "disks": {"/": {"folder": "/", "free_bytes": 20 << 30, "total_bytes": 40 << 30, "readonly": False, "noexec": False}},
+    "disks": {"/": {"folder": "/", "free_bytes": 20 << 30, "total_bytes": 40 << 30, "mount": "/", "readonly": False, "noexec": False}},
     "listening": [],
+    "listeners": {},
     "network": {
         "addresses": [{"address": "10.0.0.1", "interface": "eth0"}],
         "routes": [{"destination": "10.0.0.0/24", "interface": "eth0"}],
@@ -42,6 +43,7 @@ NODE = {
         "nodes": [],
     },
     "clearml_agents": False,
+    "minio": False,
 }
 SETTINGS = {
     "clock_seconds": 60,
@@ -70,6 +72,8 @@ SETTINGS = {
         "days": 397,
         "renew_days": 30,
     },
+    "s3_host": "",
+    "minio": {"data_dir": "/var/lib/minio", "data_mount": "", "free_gib": 10, "ports": {"s3": 9000, "s3_console": 9001}},
     "k3s_gpus": [],
     "gpus": None,
     "exposure": "load_balancer",
@@ -77,6 +81,7 @@ SETTINGS = {
         "exposure": "load_balancer",
         "domain": "",
         "hosts": {"web": "", "api": "", "files": ""},
+        "names": [],
         "urls": {"web": "http://10.0.0.1:8080", "api": "http://10.0.0.1:8008", "files": "http://10.0.0.1:8081"},
         "ingress_class": "traefik",
         "tls": "none",

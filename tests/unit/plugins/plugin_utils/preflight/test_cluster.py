@@ -19,12 +19,19 @@ from ansible_collections.homelab.mlops.tests.unit.plugins.support.preflight impo
         ({"k3s_servers": ["a", "b", "c"]}, []),
         ({"k3s_servers": ["a", "b"]}, []),
         ({"k3s_servers": ["a"], "k3s_workers": ["a"]}, ["is both server and worker"]),
+        ({"k3s_servers": ["a"], "minio_servers": ["a"]}, []),
+        ({"k3s_servers": ["a"], "minio_servers": ["m", "n"]}, ["group minio_servers has more than one host"]),
+        ({"minio_servers": ["m"]}, ["group k3s_servers is missing"]),
         ({"k3s_servers": ["a"], "k3s_workers": ["b"], "clearml_agents": ["a", "b"]}, []),
     ],
 )
 def test_groups(groups, texts):
     found = rules.group_findings({"clearml_agents": ["z"], **groups})
     assert [(one["level"], one["finding"]) for one in found] == [("refuse", text) for text in texts]
+
+
+def test_an_object_store_alone_needs_neither_servers_nor_agents():
+    assert rules.group_findings({"minio_servers": ["m"]}) == []
 
 
 @pytest.mark.parametrize(
