@@ -122,8 +122,8 @@ node:
       type: float
     disks:
       description:
-        - For each folder C(free_bytes), C(total_bytes), the existing C(folder) that was measured, the C(mount) point it lies on, and whether its
-          file system is C(readonly) or C(noexec) (programs there cannot be run).
+        - For each folder C(free_bytes), C(total_bytes), the existing C(folder) that was measured, the C(mount) point that it lies on, and
+          whether its file system is C(readonly) or C(noexec) (programs there cannot be run).
       type: dict
     listening:
       description: Those of the ports in O(ports) on which something listens.
