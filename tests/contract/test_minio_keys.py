@@ -20,9 +20,9 @@ BUCKET = "artifacts"
 PART = b"x" * (5 * 2**20)
 
 
-def role_policy(bucket):
-    """The policy of the agents' key, as the role makes it."""
-    return yaml.safe_load(ROLE.read_text().replace("{{ homelab_s3_bucket }}", bucket))["__minio_policy"]
+def role_policy(bucket, owner=""):
+    """The policy of the agents' key, or of another owner's, as the role makes it."""
+    return yaml.safe_load(ROLE.read_text().replace("{{ homelab_s3_bucket }}", bucket))["__minio_policy" + (owner and "_" + owner)]
 
 
 def make(server, module, check=False, **options):
@@ -111,6 +111,42 @@ def test_the_agents_key_may_do_nothing_else(agent, call):
 
 def test_the_agents_key_sees_no_other_bucket(agent):
     assert [entry["Name"] for entry in agent.list_buckets()["Buckets"]] == [BUCKET]  # MinIO lists what a key may see
+
+
+def client_of(minio, owner):
+    """A client with the key of people or of ClearML's server, made as the role makes it."""
+    make(minio, "minio_policy", name=f"homelab-mlops-{BUCKET}-{owner}", policy=role_policy(BUCKET, owner))
+    make(minio, "minio_user", name=f"{owner}-key", secret=f"secret-of-{owner}", policies=[f"homelab-mlops-{BUCKET}-{owner}"])
+    return minio.boto((f"{owner}-key", f"secret-of-{owner}"))
+
+
+def test_people_work_in_the_bucket_and_bring_old_versions_back(minio, agent):
+    people = client_of(minio, "people")
+    minio.boto().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    people.put_object(Bucket=BUCKET, Key="notes", Body=b"first")
+    people.put_object(Bucket=BUCKET, Key="notes", Body=b"second")
+    old = next(one for one in people.list_object_versions(Bucket=BUCKET, Prefix="notes")["Versions"] if not one["IsLatest"])
+    assert people.get_object(Bucket=BUCKET, Key="notes", VersionId=old["VersionId"])["Body"].read() == b"first"
+    for client in (people, agent, client_of(minio, "delete")):  # where MinIO itself would let them
+        assert code_of(client.delete_object, Bucket=BUCKET, Key="notes", VersionId=old["VersionId"]) == "AccessDenied"
+    people.delete_object(Bucket=BUCKET, Key="notes")
+    for call in FORBIDDEN:
+        assert code_of(getattr(people, call), **FORBIDDEN[call]) == "AccessDenied"
+
+
+def test_clearmls_server_lists_and_deletes_and_reads_nothing(minio, buckets):
+    delete = client_of(minio, "delete")
+    minio.boto().put_object(Bucket=BUCKET, Key="of-a-deleted-task/a", Body=b"x")
+    minio.boto().put_object(Bucket=BUCKET, Key="of-a-deleted-task/b", Body=b"x")
+    found = [entry["Key"] for entry in delete.list_objects_v2(Bucket=BUCKET, Prefix="of-a-deleted-task/")["Contents"]]
+    assert len(found) == 2
+    assert code_of(delete.get_object, Bucket=BUCKET, Key=found[0]) == "AccessDenied"
+    assert code_of(delete.put_object, Bucket=BUCKET, Key=found[0], Body=b"y") == "AccessDenied"
+    assert code_of(delete.create_multipart_upload, Bucket=BUCKET, Key="big") == "AccessDenied"
+    done = delete.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in found]})
+    assert not done.get("Errors") and "Contents" not in delete.list_objects_v2(Bucket=BUCKET, Prefix="of-a-deleted-task/")
+    for call in FORBIDDEN:
+        assert code_of(getattr(delete, call), **FORBIDDEN[call]) == "AccessDenied"
 
 
 @pytest.mark.parametrize(

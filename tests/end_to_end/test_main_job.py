@@ -28,8 +28,8 @@ INTERRUPTED = (
     "Restart k3s-agent.service",
     "venv | Install the packages into it",
     "helm | Download Helm",
-    "install | Apply volume claim, server and services",
-    "configure | Have the agents' key",
+    "install | Apply volume claim, server, services",
+    "users | Have a user for each pair",
     "helm | Hand the chart to Helm",
     "venv | Install clearml-agent",
 )
