@@ -11,6 +11,7 @@ from __future__ import annotations
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight import (
     arguments,
     certificates,
+    clearml_client,
     clearml_server,
     cluster,
     findings,
@@ -37,6 +38,9 @@ def preflight_host(probe, host, groups, now, settings, specs, provided, known):
     if not any(name.startswith(("homelab_s3_", "minio_")) for name in wrong):
         found += object_store.store_findings(host, fitting)
         found += certificates.tls_findings(host, fitting, settings["s3"])
+    found += clearml_client.client_findings(host, fitting, settings)
+    if "clearml_agents" in groups:
+        found += clearml_client.queue_findings(host, fitting, settings)
     node = probe.get("node")
     instances = [one for one in fitting.get("clearml_agent_instances") or [] if isinstance(one, dict)]
     server = "k3s_servers" in groups

@@ -12,7 +12,7 @@ from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.machine im
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.minio_host import group_findings as store_group_findings
 
 # Groups that the plays of the collection run on.
-GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents", "minio_servers")
+GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents", "clearml_clients", "minio_servers")
 
 
 def group_findings(groups):

@@ -63,6 +63,7 @@ SETTINGS = {
     "storage_class": "local-path",
     "secret_keys": ["apiserver_key", "salt"],
     "bucket": "clearml",
+    "workspace": {"queues": [{"name": "default"}], "users": [], "server_users": [{"name": "homelab"}]},
     "s3": {
         "provider": "minio",
         "tls": "none",
