@@ -31,8 +31,17 @@ def entry_fault(entry):
     return ""
 
 
+def names(entries):
+    """The names of what a list of the settings makes; none where it is no such list."""
+    known = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return [str(one.get("name")) for one in known if one.get("state") != "absent"]
+
+
 def client_findings(host, provided, settings):
-    """Findings of a host that gets clients. ``settings`` holds ``cluster_alive`` and ``workspace``, the names of users and queues."""
+    """Findings of a host that gets clients.
+
+    ``settings`` holds ``cluster_alive`` and ``workspace``: the lists ``queues``, ``users`` and ``server_users`` of the admin host.
+    """
     people = [one for one in provided.get("clearml_client_people") or [] if isinstance(one, dict)]
     found = []
     for fault in filter(None, map(entry_fault, people)):
@@ -44,7 +53,7 @@ def client_findings(host, provided, settings):
         if not VARIABLE.fullmatch(str(name)):
             fix = "use letters, digits and _, no digit first"
             found.append(finding(host, "clearml_client_environment has a name that no variable can have", name, fix))
-    users = settings["workspace"]["users"]
+    users = names(settings["workspace"]["users"]) + names(settings["workspace"]["server_users"])
     for name in dict.fromkeys(one.get("clearml_user") for one in people):
         if name and name not in users:
             fix = "correct it, or add it to clearml_server_users or clearml_workspace_users"
@@ -59,7 +68,8 @@ def queue_findings(host, provided, settings):
     instances = [one for one in provided.get("clearml_agent_instances") or [] if isinstance(one, dict)]
     usual = provided.get("clearml_agent_queues", ["default"])
     wanted = [queue for one in instances or [{}] for queue in (usual if one.get("queues") is None else one["queues"])]
-    missing = [str(queue) for queue in dict.fromkeys(wanted) if queue not in settings["workspace"]["queues"]]
+    made = names(settings["workspace"]["queues"])
+    missing = [str(queue) for queue in dict.fromkeys(wanted) if queue not in made]
     if not missing:
         return []
     fix = "add it to clearml_workspace_queues, or correct the queues of the agents"

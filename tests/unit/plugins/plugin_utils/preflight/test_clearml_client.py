@@ -13,7 +13,8 @@ ALICE = {"user": "alice", "clearml_user": "alice"}
 
 
 def settings(alive=False):
-    return {"cluster_alive": alive, "workspace": {"users": ["homelab", "alice"], "queues": ["default", "gpu"]}}
+    queues = [{"name": "default"}, {"name": "gpu", "tags": ["nvidia"]}, {"name": "old", "state": "absent"}]
+    return {"cluster_alive": alive, "workspace": {"server_users": [{"name": "homelab"}], "users": [{"name": "alice"}], "queues": queues}}
 
 
 def clients(people, alive=False, **further):
@@ -61,6 +62,7 @@ def test_a_name_that_no_variable_can_have():
         ({}, ""),
         ({"clearml_agent_queues": ["gpu", "default"]}, ""),
         ({"clearml_agent_queues": ["gpus", "default"]}, "gpus"),
+        ({"clearml_agent_queues": ["old"]}, "old"),
         ({"clearml_agent_queues": ["gpus"], "clearml_agent_instances": [{"name": "a", "queues": ["gpu"]}]}, ""),
         ({"clearml_agent_instances": [{"name": "a"}, {"name": "b", "queues": ["high-mem", "gpu", "cpu"]}]}, "high-mem, cpu"),
         ({"clearml_agent_instances": [{"name": "a", "queues": []}]}, ""),
@@ -70,6 +72,12 @@ def test_queues_that_agents_listen_to_and_nobody_makes(provided, missing):
     found = queue_findings("gpu-01", provided, settings())
     assert facts(found) == ([("refuse", "agents listen to a queue that the workspace does not make", missing)] if missing else [])
     assert [one["host"] for one in found] == (["gpu-01"] if missing else [])
+
+
+def test_lists_of_the_wrong_type_make_nothing():
+    wrong = {"cluster_alive": False, "workspace": {"server_users": "homelab", "users": None, "queues": ["default"]}}
+    assert [one["measured"] for one in queue_findings("gpu-01", {}, wrong)] == ["default"]
+    assert [one["measured"] for one in client_findings("gpu-01", {"clearml_client_people": [ALICE]}, wrong)] == ["alice"]
 
 
 def test_somebody_may_have_made_the_queue_on_a_server_that_runs():
