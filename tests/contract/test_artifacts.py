@@ -79,31 +79,48 @@ def agents_key(server):
         assert run(module, **{**server.connection, **options})["failed"] is False
 
 
+# Of the role's tasks those that write the SDK's configuration.
+WRITTEN = ("Write clearml.conf", "Write what the object store's certificate is checked with")
+
+
 def environment(double, server, folder):
-    """An own home with a clearml.conf and the variables for S3 that the role clearml_agent writes, and nothing else."""
-    host = server.url.partition("://")[2]
-    credentials = {"host": host, "key": AGENTS[0], "secret": AGENTS[1], "region": server.region, "secure": server.scheme == "https"}
+    """An own home with the clearml.conf and the variables for S3 that the role clearml_agent writes, and nothing else."""
+    variables = {
+        "ansible_python_interpreter": sys.executable,
+        "__clearml_agent_config_dir": str(folder),
+        "__clearml_agent_home": str(folder),
+        "__clearml_agent_s3_pair": {"access_key": AGENTS[0], "secret_key": AGENTS[1]},
+        "__clearml_agent_uid": {"rc": 1},
+        "__homelab_clearml_ca": "",
+        "__homelab_s3_ca": server.ca.read_text(encoding="utf-8") if server.ca else "",
+        "clearml_agent_config": {},
+        "clearml_agent_user": "nobody",
+        "homelab_s3_bucket": BUCKET,
+        "homelab_s3_endpoint_url": server.url,
+        "homelab_s3_region": server.region,
+    }
+    tasks = yaml.safe_load((ROLES / "clearml_agent/tasks/configure.yml").read_text(encoding="utf-8"))
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars_files": [str(ROLES / "clearml_agent/vars/main.yml")],
+        "tasks": [task for task in tasks if task["name"].endswith(WRITTEN)],
+    }
+    (folder / "configure.yml").write_text(json.dumps([play]), encoding="utf-8")
+    (folder / "templates").symlink_to(ROLES / "clearml_agent/templates")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLEARML", "TRAINS", "AWS"))}
+    ansible = str(Path(sys.executable).with_name("ansible-playbook"))
+    subprocess.run([ansible, "-i", "localhost,", "-e", json.dumps(variables), folder / "configure.yml"], env=kept, check=True, timeout=120)
     pair = DEFAULTS["secure"]["credentials"]["tests"]
     api = double.urls[0]
-    configuration = {
-        "api": {
-            "api_server": api,
-            "web_server": api,
-            "files_server": api,
-            "credentials": {"access_key": pair["user_key"], "secret_key": pair["user_secret"]},
-        },
-        "sdk": {
-            "storage": {"cache": {"default_base_dir": str(folder / "cache")}},
-            "development": {"default_output_uri": f"s3://{host}/{BUCKET}"},
-            "aws": {"s3": {"region": server.region, "credentials": [{**credentials, "multipart": False}]}},
-        },
+    given = {
+        **{f"CLEARML_{name}_HOST": api for name in ("API", "WEB", "FILES")},
+        "CLEARML_API_ACCESS_KEY": pair["user_key"],
+        "CLEARML_API_SECRET_KEY": pair["user_secret"],
+        "CLEARML_CONFIG_FILE": str(folder / "clearml.conf"),
     }
-    if server.ca:
-        configuration["sdk"]["aws"]["s3"]["credentials"][0]["verify"] = str(server.ca)
-    path = folder / "clearml.conf"
-    path.write_text(json.dumps(configuration), encoding="utf-8")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLEARML", "TRAINS", "AWS"))}
-    return {**kept, **OF_THE_ROLE, "HOME": str(folder), "TMPDIR": str(folder), "CLEARML_CONFIG_FILE": str(path), "PYTHONUNBUFFERED": "1"}
+    return {**kept, **OF_THE_ROLE, **given, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
 
 
 def printed(program, argument, variables, folder):
