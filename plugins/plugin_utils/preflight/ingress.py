@@ -35,6 +35,18 @@ def ingress_findings(host, provided, settings):
     return found + _tls_findings(host, provided, settings)
 
 
+def name_findings(host, node, settings, address):
+    """Names of ClearML that a machine does not resolve. ``address``: one of the cluster, empty while none is known."""
+    known = node["network"].get("names", {})
+    unknown = [name for name in settings["names"] if known.get(name) == []]
+    if not unknown:
+        return []
+    where = address if address and settings["ingress_class"] == "traefik" else "ADDRESS"
+    fix = f"have it in your DNS, or write into its /etc/hosts: {where} {' '.join(settings['names'])}"
+    rest = " (ADDRESS: the ingress controller's)" if where == "ADDRESS" else ""
+    return [finding(host, "names of ClearML lead nowhere from this host", ", ".join(unknown), fix + rest)]
+
+
 def _domain_findings(host, domain):
     name = "homelab_clearml_domain"
     example = "write a domain such as clearml.home.example; app., api. and files. below it lead to the ingress controller"

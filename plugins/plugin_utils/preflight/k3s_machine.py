@@ -150,10 +150,10 @@ def _address_findings(host, node, provided):
         if mine and is_address(text) and ipaddress.ip_address(text) not in map(ipaddress.ip_address, mine):
             fix = f"set k3s_node_ip to one of {', '.join(mine)}, or leave it out"
             found.append(finding(host, "k3s_node_ip is no address of this machine", text, fix))
-    for name, addresses in network.get("names", {}).items():
-        if not addresses and not host_fault(name):
-            fix = "add it to DNS or /etc/hosts of the nodes, or write the IP address"
-            found.append(finding(host, "k3s_registration_address is not known here", name, fix, "note"))
+    name = provided.get("k3s_registration_address") or ""
+    if network.get("names", {}).get(name) == [] and not host_fault(name):
+        fix = "add it to DNS or /etc/hosts of the nodes, or write the IP address"
+        found.append(finding(host, "k3s_registration_address is not known here", name, fix, "note"))
     return found
 
 

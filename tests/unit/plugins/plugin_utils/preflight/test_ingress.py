@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.homelab.mlops.plugins.filter.preflight import clearml_server_findings, preflight_host
+from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.ingress import name_findings
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.values import value_findings
 from ansible_collections.homelab.mlops.tests.unit.plugins.support.certificates import Authority
-from ansible_collections.homelab.mlops.tests.unit.plugins.support.preflight import SETTINGS
+from ansible_collections.homelab.mlops.tests.unit.plugins.support.preflight import NODE, SETTINGS, changed
 from cryptography import x509
 
 DOMAIN = "clearml.home.example"
@@ -118,6 +119,24 @@ def test_the_three_share_the_port_of_the_controller():
     endpoints = {"clearml_web": ["", 443], "clearml_api": ["", 443], "clearml_files": ["", 443], "s3": ["", 9000]}
     found = value_findings("node-01", {}, {**SETTINGS, "exposure": "ingress", "clearml": settings(tls="own_ca"), "endpoints": endpoints})
     assert [one["finding"] for one in found] == []
+
+
+NAMES = [f"app.{DOMAIN}", f"api.{DOMAIN}", f"files.{DOMAIN}"]
+
+
+@pytest.mark.parametrize(
+    ("ingress_class", "line"), [("traefik", f"/etc/hosts: 10.0.0.1 {' '.join(NAMES)}"), ("nginx", f"/etc/hosts: ADDRESS {' '.join(NAMES)} (ADDRESS: the")]
+)
+def test_names_that_lead_nowhere_are_told_with_the_line_to_write(ingress_class, line):
+    node = changed(NODE, network__names={NAMES[0]: ["10.0.0.1"], NAMES[1]: [], NAMES[2]: []})
+    (found,) = name_findings("gpu-01", node, settings(names=NAMES, ingress_class=ingress_class), "10.0.0.1")
+    assert (found["level"], found["measured"]) == ("refuse", f"{NAMES[1]}, {NAMES[2]}")
+    assert line in found["fix"]
+
+
+@pytest.mark.parametrize("known", [dict.fromkeys(NAMES, ["10.0.0.1"]), {}])
+def test_names_that_lead_somewhere_or_were_not_asked_for(known):
+    assert name_findings("gpu-01", changed(NODE, network__names=known), settings(names=NAMES), "10.0.0.1") == []
 
 
 def test_preflight_asks():

@@ -129,8 +129,11 @@ def test_the_address_of_the_inventory_is_one_of_the_machine(text, wrong):
 
 
 def test_a_name_that_the_machine_does_not_know_is_a_note():
-    (found,) = judge({"network__names": {"k3s.home": [], "lb.home": ["10.0.0.9"], "https://wrong": []}})
+    names = {"k3s.home": [], "lb.home": ["10.0.0.9"], "https://wrong": [], "api.clearml.home": []}
+    (found,) = judge({"network__names": names}, k3s_registration_address="k3s.home")
     assert (found["level"], found["measured"]) == ("note", "k3s.home")
+    assert judge({"network__names": names}, k3s_registration_address="lb.home") == []
+    assert judge({"network__names": names}, k3s_registration_address="https://wrong") == []
 
 
 @pytest.mark.parametrize(("changes", "kind"), [({"k3s__etcd": True}, "etcd"), ({"k3s__sqlite": True}, "SQLite"), ({}, "")])
