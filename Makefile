@@ -119,10 +119,11 @@ part-build:
 	tests/lab/bin/lab build
 
 part-contract:
-	python -m pytest tests/contract
+	python -m pytest tests/contract --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 part-molecule:
 	tests/tools/molecule_all
+	tests/tools/molecule_all minio_host
 
 part-e2e:
 	python -m pytest tests/end_to_end -m "not soak" --ignore tests/end_to_end/test_cluster_life.py

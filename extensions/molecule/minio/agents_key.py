@@ -1,9 +1,11 @@
 # Copyright (c) 2026, homelab.mlops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uses the agents' key of the Secret as an agent would, and then as a thief would. Argument: the S3 endpoint."""
+"""Uses the agents' key as an agent would, and then as a thief would. Arguments: endpoint, and without a cluster the file of secrets."""
 
 import base64
+import json
+import pathlib
 import sys
 
 import boto3
@@ -13,8 +15,11 @@ from minio import MinioAdmin
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException
 
-kubernetes.config.load_kube_config("/etc/rancher/k3s/k3s.yaml")
-data = kubernetes.client.CoreV1Api().read_namespaced_secret("homelab-mlops", "minio").data
+if len(sys.argv) > 2:
+    data = json.loads(pathlib.Path(sys.argv[2]).read_text())
+else:
+    kubernetes.config.load_kube_config("/etc/rancher/k3s/k3s.yaml")
+    data = kubernetes.client.CoreV1Api().read_namespaced_secret("homelab-mlops", "minio").data
 key, secret = (base64.b64decode(data[name]).decode() for name in ("s3_agents_access_key", "s3_agents_secret_key"))
 endpoint = sys.argv[1]
 s3 = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
