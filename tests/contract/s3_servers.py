@@ -124,7 +124,7 @@ class MinIO(ObjectStore):
     """The program that the lab's image holds; with a key of its own for encryption, as `MINIO_KMS_SECRET_KEY` gives it one."""
 
     name = "minio"
-    health = "/minio/health/ready"
+    health = "/minio/health/cluster"  # .../ready says 200 also of a server that answers the first requests with "not initialized yet"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The double answers as the real server did: every recorded exchange, in order, in both server modes."""
 
+import sys
 from pathlib import Path
 
 import order
@@ -42,7 +43,7 @@ def test_answers(played, capsys):
             if problem:
                 wrong[file, number] = f"{file}.jsonl:{number + 1} ({player.mode}, {note}): {problem}"
     with capsys.disabled():
-        print(f"\n{total - len(wrong)} of {total} recorded exchanges answered")
+        print(f"\n{total - len(wrong)} of {total} recorded exchanges answered", file=sys.stderr)  # a worker of xdist has no other output
     surprising = [text for key, text in sorted(wrong.items()) if key not in listed]
     assert not surprising, "\n" + "\n".join(surprising)
     assert set(wrong) == listed, f"answered although listed: {sorted(listed - set(wrong))}"
