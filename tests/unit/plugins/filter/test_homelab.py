@@ -152,3 +152,10 @@ def test_secret_data_is_what_secret_values_reads():
 )
 def test_without_secrets(text, shown):
     assert homelab.without_secrets(text, {"password": "hunter2", "empty": ""}) == shown
+
+
+def test_a_value_that_is_to_be_absent_is_taken_out_once():
+    wanted = {"old": {"absent": True}, "key": {}}
+    assert homelab.secret_differs(stored(key="value-of-key", old="value-of-old"), wanted)
+    assert homelab.secret_values(stored(key="value-of-key", old="value-of-old"), wanted) == {"key": "value-of-key"}
+    assert not homelab.secret_differs(stored(key="value-of-key"), wanted)
