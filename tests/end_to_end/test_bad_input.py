@@ -149,9 +149,9 @@ def two_servers(lab: Session):
 
 
 def server_and_worker(lab: Session):
-    """A server in the network of its own pods, and a worker that is told what servers are told."""
+    """A server in the network of its own pods, a worker that is told what servers are told, and people and queues that nobody makes."""
     network = address(lab, "node-01").rpartition(".")[0] + ".0/24"
-    yield {}
+    yield {"clearml_clients": ["gpu-01"]}
     yield {
         "k3s_servers": {
             "k3s_version": "1.34",
@@ -162,6 +162,10 @@ def server_and_worker(lab: Session):
             "k3s_registries": {"mirrors": {"docker.io": {"endpoints": ["https://mirror"]}}},
         },
         "k3s_workers": {"k3s_agent_config": {"cluster-cidr": "10.42.0.0/16", "frobnicate": True}},
+        "gpu-01": {
+            "clearml_agent_queues": ["gpus", "default"],
+            "clearml_client_people": [{"user": "lab", "clearml_user": "zoe"}, {"user": "ci", "clearml_user": "homelab", "path": "ci.conf"}],
+        },
     }
 
 
@@ -275,6 +279,9 @@ FINDINGS = {
         ("node-01", "docker.io below mirrors", "endpoints", "perhaps endpoint is meant"),
         ("node-02", "cluster-cidr, which only servers know", "move it to k3s_server_config"),
         ("node-02", "frobnicate, which K3s does not know", "remove it"),
+        ("gpu-01", "agents listen to a queue that the workspace does not make", "gpus", "add it to clearml_workspace_queues"),
+        ("gpu-01", "a user whom the settings do not make", "zoe", "clearml_server_users or clearml_workspace_users"),
+        ("gpu-01", "an entry that cannot be", "ci", "begins with ~/"),
     ],
     machines: [
         ("node-01", "port 6443 is taken by another program", "stop it", "ss -ltnp"),
