@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -32,6 +34,44 @@ HELM_VERSION = "v3.19.0"
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 # What it calls itself as a release: its module's date, and a later one for upgrades. One code, linked with two names.
 MINIO_RELEASES = ("RELEASE.2026-02-12T20-18-48Z", "RELEASE.2026-02-13T00-00-00Z")
+# What Traefik is built without, since no lab has it and most of the download and of the compiler's time would be its: the SDKs of
+# two hundred DNS providers, by which it could ask certificate authorities, and Amazon's. Versions are those of src/traefik/go.mod,
+# which takes the modules from folders beside it; there a folder of the module is left out, and a file stands in its place.
+_NO_DNS = """package dns
+
+import (
+	"errors"
+
+	"github.com/go-acme/lego/v4/challenge"
+)
+
+// NewDNSChallengeProviderByName knows no provider.
+func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
+	return nil, errors.New("unrecognized DNS provider: " + name)
+}
+"""
+_NO_ECS = """package ecs
+
+import (
+	"errors"
+
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"github.com/traefik/traefik/v3/pkg/safe"
+)
+
+// Provider provides nothing.
+type Provider struct{}
+
+// Init refuses to serve.
+func (p *Provider) Init() error { return errors.New("built without Amazon ECS") }
+
+// Provide is not reached.
+func (p *Provider) Provide(chan<- dynamic.Message, *safe.Pool) error { return p.Init() }
+"""
+TRAEFIK_WITHOUT = (
+    ("lego", "github.com/go-acme/lego/v4@v4.33.0", "providers", "dns/dns.go", _NO_DNS),
+    ("traefik", "github.com/traefik/traefik/v3@v3.6.12", "pkg/provider/ecs", "ecs.go", _NO_ECS),
+)
 RUNC = "github.com/opencontainers/runc@v1.3.1"
 # What the stand-in answers to `k3s --version` in the place of K3s's commit.
 COMMIT = "0123abcd"
@@ -51,6 +91,8 @@ class Program:
         variables: values set at link time, by their Go name.
         payload: whether K3s's payload (runc, shim, CNI plugins) is appended as a zip archive.
         cgo: whether it has C sources (runc's, with libseccomp); linked statically all the same.
+        without: modules that its go.mod takes from folders beside it, and what is left out of them there: folder, ``module@version``,
+            folder in the module, and the file in its place with its text.
         dynamic: whether it has C sources and loads libraries when it runs, so that it cannot be linked statically.
     """
 
@@ -59,6 +101,7 @@ class Program:
     variables: tuple[tuple[str, str], ...] = ()
     payload: bool = False
     cgo: bool = False
+    without: tuple[tuple[str, str, str, str, str], ...] = ()
     dynamic: bool = False
 
 
@@ -79,6 +122,7 @@ def programs() -> dict[str, Program]:
         "pause": Program("./cmd/pause"),
         "coredns": Program(".", folder=SOURCES / "coredns"),
         "minio": Program(MINIO, folder=None),
+        "traefik": Program("github.com/traefik/traefik/v3/cmd/traefik", folder=SOURCES / "traefik", without=TRAEFIK_WITHOUT),
     }
 
 
@@ -122,7 +166,8 @@ def _key(name: str, program: Program) -> str:
         if program.package.startswith("."):
             own = program.folder / program.package
             sources += [own, *([program.folder / "internal"] if program.payload else [])]
-    extra = (name, program.package, program.variables, TAGS, compiler()[1], (CNI_PLUGINS, RUNC, "seccomp") if program.payload else ())
+    also = ((CNI_PLUGINS, RUNC, "seccomp") if program.payload else ()) + program.without
+    extra = (name, program.package, program.variables, TAGS, compiler()[1], also)
     return f"{name.replace('@', '-').replace('+', '-')}-{cache.key_of(sources, extra)}"
 
 
@@ -167,6 +212,17 @@ def _build(program: Program, target: pathlib.Path, label: str) -> None:
         linking = "-s -w -extldflags=-Wl,-z,lazy"
     flags = ["-tags", f"{TAGS} seccomp" if program.cgo else TAGS, "-trimpath", "-ldflags", f"{linking} {settings}".strip()]
     environment = {"CGO_ENABLED": "1"} if program.cgo or program.dynamic else {}
+    if program.without:
+        with tempfile.TemporaryDirectory(dir=cache.cache_dir()) as name:
+            folder = pathlib.Path(name) / "module"
+            shutil.copytree(program.folder, folder)
+            for beside, module, left_out, file, text in program.without:
+                _module_without(module, left_out, folder / beside)
+                instead = folder / beside / left_out / file
+                instead.parent.mkdir(parents=True)
+                instead.write_text(text, encoding="utf-8")
+            _run([go, "build", *flags, "-o", str(target), program.package], folder, label, environment)
+        return
     if program.folder:
         _run([go, "build", *flags, "-o", str(target), program.package], program.folder, label, environment)
         return
@@ -183,6 +239,29 @@ def _build(program: Program, target: pathlib.Path, label: str) -> None:
         os.replace(built, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _module_without(module: str, left_out: str, target: pathlib.Path) -> None:
+    """Copy a module of Go's module cache to ``target``, except one of its folders."""
+    go, _version = compiler()
+    # Outside of all modules, where nothing is replaced.
+    environment = _environment() | {"GOFLAGS": "", "GOWORK": "off"}
+    said = subprocess.run(
+        [go, "mod", "download", "-json", module], cwd=cache.cache_dir(), env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if said.returncode:
+        raise LabError(f"downloading {module} failed:\n{said.stdout}")
+    source = pathlib.Path(json.loads(said.stdout)["Dir"])
+    # The module cache is read-only, and so would be what copies its modes.
+    for path in sorted(source.rglob("*")):
+        inside = path.relative_to(source)
+        if inside.is_relative_to(left_out):
+            continue
+        if path.is_dir():
+            (target / inside).mkdir(parents=True)
+        else:
+            (target / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / inside)
 
 
 def _payload() -> dict[str, pathlib.Path]:

@@ -180,13 +180,13 @@ def create(
     return identifier
 
 
-def own_files(files: Files, name: str, addresses: dict[str, str], folder: pathlib.Path, public_key: str) -> str:
+def own_files(files: Files, name: str, known: dict[str, str], folder: pathlib.Path, public_key: str) -> str:
     """Add what one host has alone (host key, machine id, names, login key) and return its host key for ``known_hosts``.
 
     Args:
         files: the archive to add to.
         name: host name.
-        addresses: host name to address of every host of the lab.
+        known: name to address of every host of the lab, and of what else it resolves.
         folder: where the key is made; nothing stays there.
         public_key: who may log in as ``lab``.
     """
@@ -198,7 +198,7 @@ def own_files(files: Files, name: str, addresses: dict[str, str], folder: pathli
     finally:
         key.unlink(missing_ok=True)
         key.with_suffix(".pub").unlink(missing_ok=True)
-    names = "".join(f"{address} {neighbour}\n" for neighbour, address in addresses.items())
+    names = "".join(f"{address} {other}\n" for other, address in known.items())
     files.add("/etc/hosts", f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{names}")
     files.add("/etc/machine-id", uuid.uuid4().hex + "\n", mode=0o444)
     files.add("/home/lab/.ssh/authorized_keys", public_key + "\n", mode=0o600, owner=1000)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, homelab.mlops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's container images: K3s's own archive and the one with what ClearML and MinIO need."""
+"""The lab's container images: K3s's own archive, the one with what ClearML and MinIO need, and the ingress controller's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .podman import LabError
 from .topology import LAB
 
 RECIPES = LAB / "images" / "recipes.yml"
-ARCHIVES = ("system", "pods")
+ARCHIVES = ("system", "pods", "ingress")
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _KEYS = {
@@ -162,7 +162,7 @@ def archive(name: str) -> pathlib.Path:
     """One image archive, compressed with zstd; cached by the content of everything in it.
 
     Args:
-        name: ``system`` or ``pods``.
+        name: ``system``, ``pods`` or ``ingress``.
     """
     bases, all_images = recipes()
     chosen = [image for image in all_images if image["archive"] == name]

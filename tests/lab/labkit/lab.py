@@ -130,13 +130,12 @@ class Lab:
             ".svc",
         ]
         known = (rootfs.host_rootfs() / "ca-certificates.crt").read_text(encoding="utf-8")
+        names = addresses | {other: addresses[host.name] for host in plan.hosts for other in host.names}
         known_hosts, archives = [], {}
         for host in plan.hosts:
             files = hosts.Files()
             hosts.shared_files(files, known, inside)
-            known_hosts.append(
-                f"{host.name},{addresses[host.name]} {hosts.own_files(files, host.name, addresses, self.folder, public_key)}\n"
-            )
+            known_hosts.append(f"{host.name},{addresses[host.name]} {hosts.own_files(files, host.name, names, self.folder, public_key)}\n")
             archives[host.name] = files.content()
         (self.folder / "known_hosts").write_text("".join(known_hosts), encoding="utf-8")
 
@@ -177,7 +176,7 @@ class Lab:
             artifacts.stop(state.pop("artifacts", None))
         else:
             with phase("artifacts"):
-                releases.fill(self.folder / "www")
+                releases.fill(self.folder / "www", plan.ingress)
                 if gpus:
                     nvidia.fill(self.folder / "www")
             running = self.state.get("artifacts")
@@ -185,7 +184,7 @@ class Lab:
                 with phase("artifact server"):
                     running = artifacts.start(self.folder, state["gateway"], (running or {}).get("port", 0))
             state["artifacts"] = running
-            variables = releases.variables(self.folder / "www", artifacts.url(running))
+            variables = releases.variables(self.folder / "www", artifacts.url(running), plan.ingress)
             variables |= nvidia.variables(artifacts.url(running)) if gpus else {}
         self._write("inventory.yml", inventory_text(self, plan, state, variables))
         self._write("lab.json", json.dumps(state, indent=2) + "\n")

@@ -23,6 +23,7 @@ from .topology import LAB
 
 CHART = LAB / "chart" / "clearml"
 AIRGAP_ARCHIVE = "k3s-airgap-images-amd64.tar.zst"
+INGRESS_ARCHIVE = "homelab-mlops-traefik-images-amd64.tar.zst"
 PODS_ARCHIVE = "homelab-mlops-images-amd64.tar.zst"
 
 
@@ -37,13 +38,15 @@ def checksum_lines(files: Mapping[str, pathlib.Path]) -> str:
     return "".join(f"{sha256(path)}  {name}\n" for name, path in sorted(files.items()))
 
 
-def variables(root: pathlib.Path, url: str) -> dict:
-    """Role variables that point every download to a server of ``root`` at ``url``."""
-    archive = f"{url}/images/{PODS_ARCHIVE}"
+def variables(root: pathlib.Path, url: str, ingress: bool = False) -> dict:
+    """Role variables that point every download to a server of ``root`` at ``url``; with ``ingress``, Traefik's image too."""
+    archives = [PODS_ARCHIVE, *([INGRESS_ARCHIVE] if ingress else [])]
     return {
         "k3s_base_url": f"{url}/k3s/releases/download",
         "k3s_airgap_images": True,
-        "k3s_extra_image_archives": [{"url": archive, "checksum": f"sha256:{sha256(root / 'images' / PODS_ARCHIVE)}"}],
+        "k3s_extra_image_archives": [
+            {"url": f"{url}/images/{name}", "checksum": f"sha256:{sha256(root / 'images' / name)}"} for name in archives
+        ],
         "admin_tools_helm_base_url": f"{url}/helm",
         "minio_base_url": f"{url}/minio/releases/download",
         "minio_version": binaries.MINIO_RELEASES[0],
@@ -51,17 +54,22 @@ def variables(root: pathlib.Path, url: str) -> dict:
     }
 
 
-def fill(root: pathlib.Path) -> None:
-    """Make or renew the folder that a lab's server serves. What is big is linked from the cache, built first when absent."""
+def fill(root: pathlib.Path, ingress: bool = False) -> None:
+    """Make or renew the folder that a lab's server serves. What is big is linked from the cache, built first when absent.
+
+    Traefik takes longest, so only a lab with ``ingress`` waits for it.
+    """
     unfinished = root.with_name(f".{root.name}.new")
     old = root.with_name(f".{root.name}.old")
     for leftover in (unfinished, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    built = binaries.ensure_binaries()
+    built = binaries.ensure_binaries(name for name in binaries.programs() if ingress or name != "traefik")
     _k3s(unfinished / "k3s" / "releases" / "download", built)
     _helm(unfinished / "helm", built["helm"])
     _minio(unfinished / "minio" / "releases" / "download", built)
     _link(unfinished / "images" / PODS_ARCHIVE, images.archive("pods"))
+    if ingress:
+        _link(unfinished / "images" / INGRESS_ARCHIVE, images.archive("ingress"))
     charts(unfinished / "charts", CHART)
     with contextlib.suppress(FileNotFoundError):
         os.rename(root, old)

@@ -17,6 +17,7 @@ PCI_FIXTURES = LAB / "fixtures" / "pci"
 GROUPS = ("k3s_servers", "k3s_workers", "clearml_agents", "minio_servers")
 
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DNS_NAME = re.compile(rf"{_HOST_NAME.pattern}(\.{_HOST_NAME.pattern})*")
 
 
 class TopologyError(Exception):
@@ -32,20 +33,23 @@ class Host:
         groups: inventory groups; empty for a spare machine.
         vars: host variables of the inventory.
         pci: folder that takes the place of ``/sys/bus/pci/devices``, or None for the machine's own.
+        names: further names by which the hosts of the lab know it, as a DNS server's entries would make them.
     """
 
     name: str
     groups: tuple[str, ...] = ()
     vars: dict = dataclasses.field(default_factory=dict)
     pci: pathlib.Path | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """The hosts of a lab, in the order of the file, and variables for all of them."""
+    """The hosts of a lab, in the order of the file, variables for all of them, and whether K3s deploys its ingress controller."""
 
     hosts: tuple[Host, ...]
     vars: dict
+    ingress: bool = False
 
     def host(self, name: str) -> Host:
         """The host of that name.
@@ -82,7 +86,7 @@ def read(path: pathlib.Path) -> Topology:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise TopologyError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    _keys(path, "the file", document, {"hosts", "vars"})
+    _keys(path, "the file", document, {"hosts", "vars", "ingress"})
     hosts = document.get("hosts") or {}
     if not isinstance(hosts, dict) or not hosts:
         raise TopologyError(f"{path}: hosts must map at least one host name to its settings")
@@ -91,13 +95,14 @@ def read(path: pathlib.Path) -> Topology:
     return Topology(
         hosts=tuple(_host(path, name, settings or {}) for name, settings in hosts.items()),
         vars=_mapping(path, "vars", document.get("vars")),
+        ingress=bool(document.get("ingress")),
     )
 
 
 def _host(path: pathlib.Path, name: object, settings: object) -> Host:
     if not isinstance(name, str) or not _HOST_NAME.fullmatch(name):
         raise TopologyError(f"{path}: {name!r} is no host name: lower-case letters, digits and dashes only")
-    _keys(path, f"host {name}", settings, {"groups", "vars", "pci"})
+    _keys(path, f"host {name}", settings, {"groups", "vars", "pci", "names"})
     groups = settings.get("groups") or []
     unknown = [group for group in groups if group not in GROUPS] if isinstance(groups, list) else [groups]
     if unknown:
@@ -105,7 +110,10 @@ def _host(path: pathlib.Path, name: object, settings: object) -> Host:
     pci = PCI_FIXTURES / str(settings["pci"]) if settings.get("pci") else None
     if pci is not None and not pci.is_dir():
         raise TopologyError(f"{path}: host {name}: no PCI fixture {settings['pci']} in tests/lab/fixtures/pci")
-    return Host(name, tuple(groups), _mapping(path, f"host {name}: vars", settings.get("vars")), pci)
+    names = settings.get("names") or []
+    if not isinstance(names, list) or not all(isinstance(one, str) and _DNS_NAME.fullmatch(one) for one in names):
+        raise TopologyError(f"{path}: host {name}: names must be a list of DNS names")
+    return Host(name, tuple(groups), _mapping(path, f"host {name}: vars", settings.get("vars")), pci, tuple(names))
 
 
 def _keys(path: pathlib.Path, where: str, value: object, allowed: set[str]) -> None:

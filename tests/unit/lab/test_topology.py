@@ -38,20 +38,29 @@ def test_variables_of_a_host_and_of_all(tmp_path):
     assert plan.host("b").groups == ()
 
 
+def test_a_host_may_have_further_names_and_a_lab_an_ingress_controller(tmp_path):
+    plan = topology.read(written(tmp_path, "hosts: {a: {names: [app.c.test, c]}, b: }\ningress: true\n"))
+    assert plan.host("a").names == ("app.c.test", "c")
+    assert plan.ingress
+    assert not topology.read(topology.find("demo")).ingress
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("hosts: [", "not YAML"),
-        ("- a", "the file must be a mapping with the keys hosts, vars"),
+        ("- a", "the file must be a mapping with the keys hosts, ingress, vars"),
         ("vars: {}", "hosts must map at least one host name"),
-        ("hosts: {a: }\nnodes: {}", "the file: unknown key nodes; allowed are hosts, vars"),
+        ("hosts: {a: }\nnodes: {}", "the file: unknown key nodes; allowed are hosts, ingress, vars"),
         ("hosts: {Node_1: }", "'Node_1' is no host name"),
         ("hosts: {7: }", "7 is no host name"),
-        ("hosts: {a: {group: [k3s_servers]}}", "host a: unknown key group; allowed are groups, pci, vars"),
+        ("hosts: {a: {group: [k3s_servers]}}", "host a: unknown key group; allowed are groups, names, pci, vars"),
         ("hosts: {a: {groups: [servers]}}", "host a: unknown group 'servers'; the groups are k3s_servers"),
         ("hosts: {a: {groups: k3s_servers}}", "host a: unknown group 'k3s_servers'"),
         ("hosts: {a: {vars: [1]}}", "host a: vars must be a mapping"),
         ("hosts: {a: {pci: no-such}}", "host a: no PCI fixture no-such"),
+        ("hosts: {a: {names: api.test}}", "host a: names must be a list of DNS names"),
+        ("hosts: {a: {names: ['http://api.test']}}", "host a: names must be a list of DNS names"),
         (yaml.safe_dump({"hosts": {f"h{number}": None for number in range(201)}}), "201 hosts do not fit"),
     ],
 )
@@ -65,7 +74,7 @@ def test_mistakes_are_named_in_one_line_with_the_file(tmp_path, text, message):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(topology.TopologyError, match="no topology demmo: .* demo, gpu, ha, object_store, pair, single"):
+    with pytest.raises(topology.TopologyError, match="no topology demmo: .* demo, gpu, ha, ingress, object_store, pair, single"):
         topology.find("demmo")
 
 

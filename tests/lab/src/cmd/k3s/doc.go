@@ -35,8 +35,9 @@
 //   - An unknown key in config.yaml is refused by the server too; K3s's server warns and skips it, its agent refuses it.
 //   - Host routes stand for flannel, addresses set by a controller for ServiceLB's pods, direct connections from the API
 //     server to kubelets for K3s's tunnel. No network policies, no Helm controller, no Addon resource, no cloud controller.
-//   - Packaged components: coredns, local-storage, runtimes (NVIDIA's classes), servicelb. traefik and metrics-server are
-//     known to `disable` and absent.
+//   - Packaged components: coredns, local-storage, runtimes (NVIDIA's classes), servicelb, and traefik where an archive with
+//     its image lies in agent/images: plain objects without Traefik's own resources, no chart. metrics-server is known to
+//     `disable` and absent.
 //   - crictl has ps, pods, images, info and rmi; etcd-snapshot has save, ls and delete of local files and asks etcd itself
 //     where K3s asks its server; secrets-encrypt has status.
 //   - Images of the images folder are imported at every start, and not while running. config.toml.tmpl is not read.

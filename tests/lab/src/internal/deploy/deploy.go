@@ -41,13 +41,14 @@ import (
 var packaged embed.FS
 
 // Items are the components that `disable` knows (k3s-io/k3s pkg/cli/cmds/const_linux.go, DisableItems). Those without a
-// manifest here have no image in the lab, except servicelb, which is a controller.
+// manifest here have no image in the lab, except servicelb, which is a controller. traefik has one of its own.
 var Items = []string{"coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"}
 
 // Deployer watches one folder.
 type Deployer struct {
 	Folder   string
 	Disabled map[string]bool
+	Images   string            // folder of image archives
 	Values   map[string]string // what %{NAME}% stands for in packaged manifests
 
 	dynamic dynamic.Interface
@@ -57,7 +58,7 @@ type Deployer struct {
 }
 
 // New prepares a deployer.
-func New(config *rest.Config, folder string, disabled map[string]bool, values map[string]string) (*Deployer, error) {
+func New(config *rest.Config, folder, images string, disabled map[string]bool, values map[string]string) (*Deployer, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func New(config *rest.Config, folder string, disabled map[string]bool, values ma
 	if err != nil {
 		return nil, err
 	}
-	return &Deployer{Folder: folder, Disabled: disabled, Values: values, dynamic: client,
+	return &Deployer{Folder: folder, Disabled: disabled, Images: images, Values: values, dynamic: client,
 		mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(disco)),
 		applied: map[string][sha256.Size]byte{}, removed: map[string]bool{}}, nil
 }
@@ -82,7 +83,7 @@ func (d *Deployer) Stage() error {
 	}
 	for _, entry := range names {
 		name := strings.TrimSuffix(entry.Name(), ".yaml")
-		if d.Disabled[name] || d.skipped(entry.Name()) {
+		if d.Disabled[name] || d.skipped(entry.Name()) || name == "traefik" && !d.traefik() {
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(d.Folder, entry.Name()), d.render(entry.Name()), 0o600); err != nil {
@@ -90,6 +91,13 @@ func (d *Deployer) Stage() error {
 		}
 	}
 	return nil
+}
+
+// traefik says whether the lab brought Traefik's image, which has an archive of its own. Where it did not, the component is left out as if it
+// were disabled, so that labs without ingress neither wait for it nor give it their ports 80 and 443.
+func (d *Deployer) traefik() bool {
+	found, _ := filepath.Glob(filepath.Join(d.Images, "*traefik*"))
+	return len(found) > 0
 }
 
 func (d *Deployer) render(file string) []byte {

@@ -395,7 +395,8 @@ func (s *Server) startOwnControllers(ctx context.Context) error {
 	for _, name := range s.Values.List("disable") {
 		disabled[name] = true
 	}
-	deployer, err := deploy.New(s.rest, filepath.Join(s.dir, "manifests"), disabled, map[string]string{
+	images := filepath.Join(filepath.Dir(s.dir), "agent", "images")
+	deployer, err := deploy.New(s.rest, filepath.Join(s.dir, "manifests"), images, disabled, map[string]string{
 		"CLUSTER_DNS": s.dns, "CLUSTER_DOMAIN": s.Values.Get("cluster-domain"),
 		"DEFAULT_LOCAL_STORAGE_PATH": s.Values.Get("default-local-storage-path"),
 	})
