@@ -18,7 +18,7 @@ export ANSIBLE_HOME := $(CURDIR)/.build/ansible
 export ANSIBLE_TEST_CONTENT_ROOT := $(STAGE)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test $(PARTS) cluster gpu bench bench-k3s soak clean venv stage lock format part-%
+.PHONY: help demo test $(PARTS) cluster bench bench-k3s soak clean venv stage lock format part-%
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,9 +56,6 @@ e2e: stage ## the whole story on four lab hosts: install, experiment, second run
 
 cluster: stage ## years of a cluster in one story: grow, add, upgrade, lose machines, remove, uninstall
 	@$(RUN) --clean-up cluster
-
-gpu: stage ## hosts with NVIDIA cards on their PCI bus: toolkit, docker, K3s, as far as it goes without a driver
-	@$(RUN) --clean-up gpu
 
 bench: stage ## times of the main job and of a run without changes, into .build/bench
 	@$(RUN) --no-limit bench
@@ -131,9 +128,6 @@ part-e2e:
 part-cluster:
 	tests/tools/molecule_all k3s_ha
 	python -m pytest tests/end_to_end/test_cluster_life.py
-
-part-gpu:
-	tests/tools/molecule_all nvidia_container_toolkit
 
 part-soak:
 	python -m pytest tests/end_to_end -m soak -s

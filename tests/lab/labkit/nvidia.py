@@ -3,13 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An APT repository of NVIDIA's container toolkit: flat, signed, four packages in two versions, as the publisher lays it out.
 
-The programs are the real ones, built from their Go module; both versions are one code that calls itself by two versions. The two
-packages of libnvidia-container, which is C and in no registry here, are empty but for their names, versions and dependencies.
+The programs are the real ones, built from their Go module, and so are the units; both versions are one code that calls itself by two
+versions. The two packages of libnvidia-container, which is C and in no registry here, are empty but for their names, versions and
+dependencies.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -33,6 +36,21 @@ CONTENT = {
     "nvidia-container-toolkit-base": ("nvidia-ctk", "nvidia-cdi-hook", "nvidia-container-runtime"),
     "nvidia-container-toolkit": ("nvidia-container-runtime-hook",),
 }
+# packaging/debian/nvidia-container-toolkit-base.install: files of the module's folder deployments, and where they are put.
+DEPLOYMENTS = {
+    "systemd/nvidia-cdi-refresh.service": "lib/systemd/system",
+    "systemd/nvidia-cdi-refresh.path": "lib/systemd/system",
+    "systemd/10-container-engines.conf": "lib/systemd/system/nvidia-cdi-refresh.service.d",
+    "systemd/nvidia-cdi-refresh.env": "etc/nvidia-container-toolkit",
+    "udev/99-nvidia-cdi-refresh.rules": "lib/udev/rules.d",
+}
+# What debhelper puts into a package with units.
+POSTINST = """#!/bin/sh
+set -e
+deb-systemd-helper enable nvidia-cdi-refresh.service nvidia-cdi-refresh.path
+systemctl --system daemon-reload
+deb-systemd-invoke start nvidia-cdi-refresh.path nvidia-cdi-refresh.service
+"""
 # Of the repository below /nvidia-incomplete, as of a mirror that broke off.
 LEFT_OUT = f"libnvidia-container1_{VERSIONS[-1]}-1_amd64.deb"
 
@@ -73,11 +91,12 @@ def repository() -> pathlib.Path:
     key = cache.key_of([pathlib.Path(__file__)], sorted(str(path) for paths in built.values() for path in paths.values()))
 
     def build(unfinished: pathlib.Path) -> None:
+        units = deployments()
         debs = unfinished / "nvidia" / "stable" / "deb" / "amd64"
         debs.mkdir(parents=True)
         for version, paths in built.items():
             for package in DEPENDS:
-                _package(debs, package, version, paths)
+                _package(debs, package, version, paths, units if package == "nvidia-container-toolkit-base" else None)
         incomplete = unfinished / "nvidia-incomplete" / "stable" / "deb" / "amd64"
         shutil.copytree(debs, incomplete)
         (incomplete / LEFT_OUT).unlink()
@@ -89,8 +108,15 @@ def repository() -> pathlib.Path:
     return cache.ensure("images", f"nvidia-{key}", build, "the APT repository of NVIDIA's container toolkit")
 
 
-def _package(folder: pathlib.Path, package: str, version: str, paths: dict[str, pathlib.Path]) -> None:
-    """One Debian package in ``folder``."""
+def deployments() -> pathlib.Path:
+    """The module's folder with its units, downloaded first when absent."""
+    go, _version = binaries.compiler()
+    said = _run([go, "mod", "download", "-json", f"{MODULE}@{MODULE_VERSION}"], {"GOFLAGS": ""})
+    return pathlib.Path(json.loads(said)["Dir"], "deployments")
+
+
+def _package(folder: pathlib.Path, package: str, version: str, paths: dict[str, pathlib.Path], units: pathlib.Path | None) -> None:
+    """One Debian package in ``folder``; with the units of systemd in that folder."""
     fields = {
         "Package": package,
         "Version": f"{version}-1",
@@ -109,8 +135,13 @@ def _package(folder: pathlib.Path, package: str, version: str, paths: dict[str, 
         for program in CONTENT.get(package, ()):
             (tree / "usr" / "bin").mkdir(parents=True, exist_ok=True)
             shutil.copy(paths[program], tree / "usr" / "bin" / program)
+        if units:
+            (tree / "DEBIAN" / "postinst").write_text(POSTINST, encoding="utf-8")
+            for name, target in DEPLOYMENTS.items():
+                (tree / target).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(units / name, tree / target / pathlib.PurePath(name).name)
         for path in (tree, *tree.rglob("*")):
-            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" or path.name == "postinst" else 0o644)
         target = folder / f"{package}_{version}-1_amd64.deb"
         _run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(tree), str(target)])
 
@@ -149,14 +180,14 @@ def index(folder: pathlib.Path) -> None:
     (folder / "Release").write_text("".join(f"{name}: {value}\n" for name, value in release.items()), encoding="utf-8")
 
 
-def _run(command: list[str]) -> str:
-    """Standard output of a command.
+def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    """Standard output of a command, with variables beside its environment.
 
     Raises:
         LabError: it failed, or is not there.
     """
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | (environment or {}))
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is missing: run `make venv`") from error
     if done.returncode:

@@ -26,9 +26,20 @@ def programs(tmp_path):
 
 
 @pytest.fixture
-def repository(tmp_path, programs, monkeypatch):
+def units(tmp_path):
+    """The module's folder with files that name themselves."""
+    folder = tmp_path / "deployments"
+    for name in nvidia.DEPLOYMENTS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path, programs, units, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(nvidia, "programs", programs.__getitem__)
+    monkeypatch.setattr(nvidia, "deployments", lambda: units)
     return nvidia.repository()
 
 
@@ -81,6 +92,14 @@ def test_programs_are_in_their_packages(repository, tmp_path):
     installed = sorted((tmp_path / "root" / "usr" / "bin").iterdir())
     assert [path.name for path in installed] == sorted(nvidia.PROGRAMS)
     assert subprocess.run([str(installed[1])], check=True, capture_output=True, text=True).stdout == "nvidia-container-runtime 1.20.1\n"
+
+
+def test_units_are_in_the_package_of_the_programs_that_they_run(repository, tmp_path):
+    deb = repository / "nvidia" / "stable" / "deb" / "amd64" / "nvidia-container-toolkit-base_1.20.1-1_amd64.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", str(deb), str(tmp_path / "root")], check=True)
+    assert (tmp_path / "root/lib/systemd/system/nvidia-cdi-refresh.service").read_text() == "systemd/nvidia-cdi-refresh.service"
+    assert (tmp_path / "root/lib/systemd/system/nvidia-cdi-refresh.service.d/10-container-engines.conf").exists()
+    assert (tmp_path / "root/DEBIAN/postinst").stat().st_mode & 0o111
 
 
 def test_a_command_that_fails_says_why(tmp_path):

@@ -74,7 +74,7 @@ def test_mistakes_are_named_in_one_line_with_the_file(tmp_path, text, message):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(topology.TopologyError, match="no topology demmo: .* demo, gpu, ha, ingress, object_store, pair, single"):
+    with pytest.raises(topology.TopologyError, match="no topology demmo: .* demo, ha, ingress, molecule, object_store, pair, single"):
         topology.find("demmo")
 
 
