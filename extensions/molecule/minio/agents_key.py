@@ -34,7 +34,8 @@ except ClientError as error:
     if error.response["Error"]["Code"] == "AccessDenied":
         print("other bucket refused")
 try:
-    MinioAdmin(endpoint=endpoint.removeprefix("http://"), credentials=StaticProvider(key, secret), secure=False).user_list()
+    scheme, _, address = endpoint.partition("://")
+    MinioAdmin(endpoint=address, credentials=StaticProvider(key, secret), secure=scheme == "https").user_list()
 except MinioAdminException as error:
     if "AccessDenied" in str(error):
         print("new user refused")
