@@ -21,6 +21,7 @@ resolve = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *args, **options: resolve(address if str(host).endswith(f".{domain}") else host, *args, **options)
 
 folder = pathlib.Path(tempfile.mkdtemp())
+# The SDK's sessions with the fileserver take the setting from below sdk (clearml/storage/helper.py of 2.1.12).
 settings = {
     "api": {
         "web_server": f"https://app.{domain}",
@@ -29,7 +30,7 @@ settings = {
         "verify_certificate": authority,
         "http": {"retries": {"total": 1, "connect": 1}},
     },
-    "sdk": {"storage": {"cache": {"default_base_dir": str(folder / "cache")}}},
+    "sdk": {"api": {"verify_certificate": authority}, "storage": {"cache": {"default_base_dir": str(folder / "cache")}}},
 }
 (folder / "clearml.conf").write_text(json.dumps(settings))
 # What this machine sets for its own traffic would come before the setting.
