@@ -1,7 +1,7 @@
 # Copyright (c) 2026, homelab.mlops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A task with an artifact by ClearML's SDK, with nothing but the settings that the environment names; prints its id and the artifact's URL."""
+"""A task with an artifact, by ClearML's SDK with nothing but the settings that the environment names; prints id and artifact's URL."""
 
 import sys
 
