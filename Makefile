@@ -127,6 +127,7 @@ part-e2e:
 
 part-cluster:
 	tests/tools/molecule_all k3s_ha
+	tests/tools/molecule_all clearml_ingress
 	python -m pytest tests/end_to_end/test_cluster_life.py
 
 part-soak:
