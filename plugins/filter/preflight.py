@@ -46,6 +46,8 @@ def preflight_host(probe, host, groups, now, settings, specs, provided, known):
     server = "k3s_servers" in groups
     member = server or "k3s_workers" in groups
     found += gpus.owner_findings(host, member, settings["k3s_gpus"], instances, settings["gpus"])
+    found += gpus.plugin_findings(host, fitting)
+    found += gpus.plugin_owner_findings(host, member, settings["k3s_gpus"], settings["device_plugin"])
     if member:
         found += k3s_config.key_findings(host, fitting, server, settings["k3s_version"])
         found += k3s_settings.settings_findings(host, fitting, server, settings, bool(node and node["k3s"]["authority"]))
@@ -81,6 +83,11 @@ def clearml_server_findings(provided, host, secret_keys, exposure=None):
     return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in found]
 
 
+def nvidia_device_plugin_findings(provided, host):
+    """What the role nvidia_device_plugin refuses when it works alone, a line for each."""
+    return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in gpus.plugin_findings(host, provided)]
+
+
 def minio_findings(provided, host):
     """What the role minio refuses when it works alone, a line for each."""
     return [f"{one['finding']}: {one['measured']}: {one['fix']}" for one in object_store.store_findings(host, provided)]
@@ -93,6 +100,7 @@ class FilterModule:
         return {
             "clearml_server_findings": clearml_server_findings,
             "minio_findings": minio_findings,
+            "nvidia_device_plugin_findings": nvidia_device_plugin_findings,
             "preflight_facts": preflight_facts,
             "preflight_groups": cluster.group_findings,
             "preflight_host": preflight_host,

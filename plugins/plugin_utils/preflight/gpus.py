@@ -10,6 +10,7 @@ import re
 from ansible_collections.homelab.mlops.plugins.plugin_utils.preflight.findings import finding
 
 ALL = "all"
+CHECKSUM = re.compile(r"[0-9a-fA-F]{64}")
 UUID = re.compile(r"GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -44,6 +45,40 @@ def owner_findings(host, member, listed, instances, gpus):
                         "remove it from homelab_k3s_gpus or from clearml_agent_instances",
                     )
                 )
+    return found
+
+
+def plugin_findings(host, provided):
+    """Settings of the device plugin that fit their type and still cannot work. The role asks the same when it works alone."""
+    found = []
+    replicas = int(provided.get("nvidia_device_plugin_time_slicing_replicas") or 0)
+    if replicas < 0 or replicas == 1:
+        fix = "write 2 or more, or 0 for GPUs that are one pod's each"
+        found.append(finding(host, "nvidia_device_plugin_time_slicing_replicas shares nothing", replicas, fix))
+    checksum = provided.get("nvidia_device_plugin_chart_checksum")
+    if checksum and not CHECKSUM.fullmatch(checksum):
+        fix = "give the 64 hexadecimal digits of the chart's SHA-256, or nothing"
+        found.append(finding(host, "nvidia_device_plugin_chart_checksum is no SHA-256", checksum, fix))
+    return found
+
+
+def plugin_owner_findings(host, member, listed, plugin):
+    """What speaks against a device plugin for the GPUs that nodes give to K3s.
+
+    ``listed`` and ``member`` as in owner_findings; ``plugin`` holds ``wanted``, ``admin`` (the host that installs it) and ``nodes``,
+    those of the inventory that give GPUs to K3s. NVIDIA's plugin has no setting for some of a node's GPUs: its chart shows it all.
+    """
+    if not plugin["wanted"]:
+        return []
+    found = []
+    if host == plugin["admin"] and not plugin["nodes"]:
+        fix = "write homelab_k3s_gpus: [all] for one, or set nvidia_device_plugin_enabled to false"
+        found.append(
+            finding(host, "the device plugin is wanted and no node gives its GPUs to K3s", "homelab_k3s_gpus is empty on all", fix)
+        )
+    if member and listed and ALL not in listed:
+        fix = "write homelab_k3s_gpus: [all], or [] there, or set nvidia_device_plugin_enabled to false"
+        found.append(finding(host, "the device plugin gives out all GPUs of a node, not some", ", ".join(map(str, listed)), fix))
     return found
 
 

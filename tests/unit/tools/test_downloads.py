@@ -43,9 +43,13 @@ def cases(folder: pathlib.Path, url: str) -> dict[str, dict]:
     pull.chmod(0o755)
     chart = {
         "homelab_helm_binary": str(pull),
-        "clearml_server_chart_repository_url": f"{url}/chart",
-        "clearml_server_chart_version": "9.9.9",
-        "__clearml_server_chart_folder": str(folder),
+        "__homelab_chart": {
+            "name": "clearml",
+            "version": "9.9.9",
+            "repository_url": f"{url}/chart",
+            "path": str(folder / "clearml-9.9.9.tgz"),
+            "prefix": "clearml_server",
+        },
     }
     return {
         "checksums": role("k3s", "fetch", k3s_base_url=f"{url}/checksums", **k3s),
@@ -53,7 +57,7 @@ def cases(folder: pathlib.Path, url: str) -> dict[str, dict]:
         "archive": role("k3s", "images_one", __k3s_archive=archive, __k3s_checksum="", **k3s),
         "helm-checksum": role("admin_tools", "helm", admin_tools_helm_base_url=f"{url}/helm-checksum", **helm),
         "helm": role("admin_tools", "helm", admin_tools_helm_base_url=f"{url}/helm", admin_tools_helm_checksum="a" * 64, **helm),
-        "chart": role("clearml_server", "chart_download", **chart),
+        "chart": role("homelab", "helm_chart_download", **chart),
     }
 
 

@@ -77,6 +77,7 @@ SETTINGS = {
     "minio": {"data_dir": "/var/lib/minio", "data_mount": "", "free_gib": 10, "ports": {"s3": 9000, "s3_console": 9001}},
     "k3s_gpus": [],
     "gpus": None,
+    "device_plugin": {"wanted": False, "admin": "node-01", "nodes": ["node-01"]},
     "exposure": "load_balancer",
     "clearml": {
         "exposure": "load_balancer",
