@@ -14,7 +14,9 @@ GIB = 1 << 30
 OWN_BINARIES = "/usr/local/lib/homelab-mlops/minio-"
 # systemd and MinIO read blanks, $, % and {1...4} in a path as something else.
 FOLDER = re.compile(r"(/[A-Za-z0-9._-]+){2,}")
-NOT_FOR_DATA = re.compile(r"/(bin|boot|dev|etc|lib|lib64|proc|run|sbin|sys|tmp|usr)/.*|/var/(cache|lib|log|run|spool|tmp)|.*/\.{1,2}(/.*)?")
+NOT_FOR_DATA = re.compile(
+    r"/(bin|boot|dev|etc|lib|lib64|proc|run|sbin|sys|tmp|usr)/.*|/var/(cache|lib|lib/homelab-mlops(/.*)?|log|run|spool|tmp)|.*/\.{1,2}(/.*)?"
+)
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
 RELEASE = re.compile(r"RELEASE\.\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
 

@@ -63,7 +63,20 @@ def test_folders_for_data(folder):
 
 
 @pytest.mark.parametrize(
-    "folder", ["", "/", "/srv", "/etc/minio", "/usr/local/minio", "/var/lib", "/srv/../etc", "/srv/a b", "/srv/{1...4}", "srv/x"]
+    "folder",
+    [
+        "",
+        "/",
+        "/srv",
+        "/etc/minio",
+        "/usr/local/minio",
+        "/var/lib",
+        "/var/lib/homelab-mlops/x",
+        "/srv/../etc",
+        "/srv/a b",
+        "/srv/{1...4}",
+        "srv/x",
+    ],
 )
 def test_folders_that_are_none_for_data(folder):
     (one,) = rules.setting_findings("store-01", {"minio_data_dir": folder})
