@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     down = command("down", _down, "remove a lab")
     down.add_argument("--all", action="store_true", help="all labs of this checkout")
     down.add_argument("--checkout", type=pathlib.Path, default=CHECKOUT, help="of another checkout, as `lab list` shows it")
-    command("build", _build, "build what labs are made of into the cache")
+    build = command("build", _build, "build what labs are made of into the cache")
+    build.add_argument("--ingress", action="store_true", help="also Traefik, which takes longest and which few labs have")
     return parser
 
 
@@ -148,9 +149,9 @@ def _build(options: argparse.Namespace) -> int:
     with phase("image of the hosts"):
         rootfs.host_image()
     with phase("binaries"):
-        binaries.ensure_binaries()
+        binaries.ensure_binaries(name for name in binaries.programs() if options.ingress or name != "traefik")
         nvidia.repository()
-    for name in images.ARCHIVES:
+    for name in images.ARCHIVES if options.ingress else [name for name in images.ARCHIVES if name != "ingress"]:
         with phase(f"image archive {name}"):
             print(f"   {images.archive(name)}")
     return 0
