@@ -17,6 +17,7 @@ FOLDER = re.compile(r"(/[A-Za-z0-9._-]+){2,}")
 NOT_FOR_DATA = re.compile(
     r"/(bin|boot|dev|etc|lib|lib64|proc|run|sbin|sys|tmp|usr)/.*|/var/(cache|lib|lib/homelab-mlops(/.*)?|log|run|spool|tmp)|.*/\.{1,2}(/.*)?"
 )
+USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 CHECKSUM = re.compile(r"[0-9a-f]{64}")
 RELEASE = re.compile(r"RELEASE\.\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
 
@@ -31,6 +32,10 @@ def setting_findings(host, provided):
     elif mount and not (folder + "/").startswith(mount.rstrip("/") + "/"):
         fix = "name a folder on it as minio_data_dir, or the right minio_data_mount"
         found.append(finding(host, "minio_data_dir is not below minio_data_mount", f"{folder}, {mount}", fix))
+    user = provided.get("minio_host_user", "minio")
+    if not USER.fullmatch(user) or user == "root":
+        fix = "name a user of its own, such as minio, of small letters, digits, dashes and underscores"
+        found.append(finding(host, "minio_host_user cannot run MinIO", user, fix))
     release = provided.get("minio_version", "")
     if release and not RELEASE.fullmatch(release):
         fix = "write it in full, such as RELEASE.2025-09-07T16-13-09Z"

@@ -88,6 +88,8 @@ def test_folders_that_are_none_for_data(folder):
     [
         ({"minio_data_dir": "/srv/a/minio", "minio_data_mount": "/srv/b"}, "minio_data_dir is not below minio_data_mount"),
         ({"minio_data_dir": "/srv/bc/minio", "minio_data_mount": "/srv/b/"}, "minio_data_dir is not below minio_data_mount"),
+        ({"minio_host_user": "root"}, "minio_host_user cannot run MinIO"),
+        ({"minio_host_user": "minio; id"}, "minio_host_user cannot run MinIO"),
         ({"minio_version": "2025-09-07"}, "minio_version is no release of MinIO"),
         ({"minio_binary_checksum": "A" * 64}, "minio_binary_checksum is no SHA-256"),
         ({"minio_binary_file": "files/minio"}, "minio_binary_file has no checksum"),
