@@ -5,8 +5,8 @@
 
     sdk.py ADDRESS DOMAIN CA     ClearML's names below DOMAIN lead to ADDRESS; CA is the file that certificates are checked with
 
-The names are in no DNS of this machine, so they are resolved here; what is checked of the certificate stays the SDK's. User and password come
-from CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY.
+The names are in no DNS of this machine, so they are resolved here; what is checked of the certificate stays the SDK's. User and
+password come from CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY.
 """
 
 import json
@@ -40,7 +40,8 @@ os.environ["CLEARML_CONFIG_FILE"] = str(folder / "clearml.conf")
 
 import clearml  # noqa: E402  after its settings
 
-task = clearml.Task.init("ingress", "upload", output_uri=f"https://files.{domain}", auto_connect_frameworks=False, auto_resource_monitoring=False)
+settings = {"output_uri": f"https://files.{domain}", "auto_connect_frameworks": False, "auto_resource_monitoring": False}
+task = clearml.Task.init("ingress", "upload", **settings)
 (folder / "data.bin").write_bytes(os.urandom(3 << 20))
 task.upload_artifact("data", str(folder / "data.bin"), wait_on_upload=True)
 artifact = clearml.Task.get_task(task.id).artifacts["data"]

@@ -34,7 +34,7 @@ except ClientError as error:
     if error.response["Error"]["Code"] == "AccessDenied":
         print("other bucket refused")
 try:
-    scheme, _, address = endpoint.partition("://")
+    scheme, address = endpoint.split("://")
     MinioAdmin(endpoint=address, credentials=StaticProvider(key, secret), secure=scheme == "https").user_list()
 except MinioAdminException as error:
     if "AccessDenied" in str(error):

@@ -13,11 +13,7 @@ import sys
 
 def show(name):
     """A property of the unit."""
-    return (
-        subprocess.run(["systemctl", "show", "--value", f"--property={name}", "minio.service"], stdout=subprocess.PIPE)
-        .stdout.decode()
-        .strip()
-    )
+    return subprocess.check_output(["systemctl", "show", "--value", f"--property={name}", "minio.service"]).decode().strip()
 
 
 process = pathlib.Path("/proc") / show("MainPID")

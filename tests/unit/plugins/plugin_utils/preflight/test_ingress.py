@@ -76,8 +76,8 @@ def test_what_can_work(kept):
         (settings(), {"k3s_disable": ["traefik"]}, "the ingress controller is switched off: traefik in k3s_disable"),
         (settings(tls="secret"), {}, "homelab_clearml_tls is secret and homelab_clearml_tls_secret names none"),
         (settings(tls="own_ca", tls_secret="mine"), {}, "homelab_clearml_tls_secret is not used: homelab_clearml_tls: own_ca"),
-        (settings(tls="given"), {}, "the certificate is to be given and is not: clearml_server_tls_certificate and clearml_server_tls_private_key"),
-        (settings(tls="own_ca"), {"clearml_server_tls_private_key": "KEY"}, "a certificate is given and not used: homelab_clearml_tls: own_ca"),
+        (settings(tls="given"), {}, "the certificate is to be given and is not: clearml_server_tls_certificate and"),
+        (settings(tls="own_ca"), {"clearml_server_tls_private_key": "KEY"}, "a certificate is given and not used: homelab_clearml_tls"),
         (settings(tls="own_ca", renew_days=397), {}, "certificates would be renewed in every run: 397 of 397 days"),
         (settings(ca_bundle="/etc/ssl/ca.pem"), {}, "homelab_clearml_ca_bundle is no certificate in PEM: text, not shown"),
         ({**SETTINGS["clearml"], "tls": "own_ca"}, {}, "ClearML has TLS by ingress only: homelab_clearml_tls: own_ca"),
@@ -125,7 +125,8 @@ NAMES = [f"app.{DOMAIN}", f"api.{DOMAIN}", f"files.{DOMAIN}"]
 
 
 @pytest.mark.parametrize(
-    ("ingress_class", "line"), [("traefik", f"/etc/hosts: 10.0.0.1 {' '.join(NAMES)}"), ("nginx", f"/etc/hosts: ADDRESS {' '.join(NAMES)} (ADDRESS: the")]
+    ("ingress_class", "line"),
+    [("traefik", f"/etc/hosts: 10.0.0.1 {' '.join(NAMES)}"), ("nginx", f"/etc/hosts: ADDRESS {' '.join(NAMES)} (ADDRESS: the")],
 )
 def test_names_that_lead_nowhere_are_told_with_the_line_to_write(ingress_class, line):
     node = changed(NODE, network__names={NAMES[0]: ["10.0.0.1"], NAMES[1]: [], NAMES[2]: []})
