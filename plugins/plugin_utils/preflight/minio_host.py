@@ -51,8 +51,16 @@ def setting_findings(host, provided):
 
 
 def host_findings(host, node, settings):
-    """What speaks against a machine. ``settings`` holds ``data_dir``, ``data_mount``, ``free_gib`` and ``ports`` by what answers there."""
+    """What speaks against a machine.
+
+    ``settings`` holds ``data_dir``, ``data_mount``, ``free_gib``, ``address`` (of the inventory, or empty) and ``ports`` by what
+    answers there.
+    """
     found = []
+    own = [one["address"] for one in node["network"].get("addresses", [])]
+    if settings["address"] and own and settings["address"].lower() not in own:
+        fix = "remove homelab_s3_address (the example's is of a cluster with MetalLB), or give the machine this address first"
+        found.append(finding(host, "homelab_s3_address is no address of the object store's machine", settings["address"], fix))
     state = node["disks"].get(settings["data_dir"])
     mount = settings["data_mount"].rstrip("/")
     if state and mount and state["mount"] != mount:

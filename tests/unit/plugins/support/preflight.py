@@ -74,7 +74,7 @@ SETTINGS = {
         "renew_days": 30,
     },
     "s3_host": "",
-    "minio": {"data_dir": "/var/lib/minio", "data_mount": "", "free_gib": 10, "ports": {"s3": 9000, "s3_console": 9001}},
+    "minio": {"data_dir": "/var/lib/minio", "data_mount": "", "free_gib": 10, "address": "", "ports": {"s3": 9000, "s3_console": 9001}},
     "k3s_gpus": [],
     "gpus": None,
     "device_plugin": {"wanted": False, "admin": "node-01", "nodes": ["node-01"]},

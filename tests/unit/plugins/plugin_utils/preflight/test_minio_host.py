@@ -22,6 +22,13 @@ def found(settings=None, disk=None, **changes):
 
 def test_a_machine_with_a_disk_and_free_ports():
     assert found() == []
+    assert found({"address": "10.0.0.1"}) == []
+
+
+def test_an_address_that_the_example_left_behind():
+    (one,) = found({"address": "192.168.20.237"})
+    assert (one["level"], one["finding"]) == ("refuse", "homelab_s3_address is no address of the object store's machine")
+    assert one["measured"] == "192.168.20.237"
 
 
 @pytest.mark.parametrize(
